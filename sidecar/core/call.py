@@ -1,0 +1,83 @@
+"""The values that travel: a call's head, and who makes it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+Intake = Literal["forward", "reverse", "connect", "intercept"]
+
+
+class Headers:
+    """Header fields in the order and spelling they came in, with look-up by lower-case name."""
+
+    __slots__ = ("_first", "raw")
+
+    def __init__(self, raw: RawHeaders) -> None:
+        self.raw = raw
+        self._first = {name.lower(): value for name, value in reversed(raw)}
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of ``name`` (given in lower case), or None."""
+        return self._first.get(name)
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Every value of ``name`` (given in lower case), in order."""
+        return [value for key, value in self.raw if key.lower() == name]
+
+    def text(self, name: bytes) -> str | None:
+        """The first value of ``name`` as text; bytes outside ASCII survive as Latin-1."""
+        value = self._first.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._first
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self.raw)
+
+    def __repr__(self) -> str:
+        return f"<Headers {[name.decode('latin-1') for name, _ in self.raw]}>"  # names only: values may be secret
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request's head: where it goes and what it says.  The body travels beside it, since it may be a stream."""
+
+    id: str
+    """Unique across the fleet, the same in the verdict header, the log and the store."""
+    method: str
+    scheme: Literal["http", "https"]
+    """How the upstream is to be reached, not how the agent reached us."""
+    host: str
+    """Lower case, IPv6 without brackets, no trailing dot."""
+    port: int
+    path: str
+    """As sent, percent-encoding untouched; begins with a slash (``*`` for OPTIONS)."""
+    query: str
+    """As sent, without the question mark."""
+    headers: Headers
+    intake: Intake
+    tool: str | None = None
+    """The tool that the reverse form names; None where the host decides."""
+    peer_user: str | None = None
+    """User name of the proxy credentials, once they were verified (or when no users are configured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who makes a call.  An empty run means that nobody said which execution this is."""
+
+    tenant: str
+    workflow: str
+    run: str
+    priority: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, as it is stored and replayed: byte-identical in status, body and stored headers."""
+
+    status: int
+    headers: RawHeaders
+    body: bytes

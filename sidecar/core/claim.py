@@ -1,0 +1,100 @@
+"""The claim: everything the gate must know about a call, and nothing about HTTP.
+
+All names are already safe to store: intent keys are hashes, lock and cap names are text that the keyspace escapes.
+Times are milliseconds and relative; only the store's clock turns them into instants.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What makes two calls the same."""
+
+    key: str
+    """Hex digest over tool, scope, credential and the rendered key.  Never text from the call."""
+    fingerprint: str
+    """Digest of the whole request where the caller chose the key; empty for a derived key, which *is* the request."""
+    until: Literal["change", "window"]
+    """``change``: replayed while no later write touched its entities.  ``window``: for the whole window."""
+    window_ms: int
+    """How long a completed twin is a duplicate."""
+    resend: bool
+    """An unknown outcome may be run again: the upstream honours our key, or the method replaces a state."""
+    resend_ms: int
+    """How long after the first attempt ``resend`` holds (the upstream key's retention).  Zero: while unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most ``limit`` leases hold ``name`` at once, across the fleet."""
+
+    name: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Whose turn a call counts as, and how deep its line may grow."""
+
+    tenant: str
+    priority: str
+    tenant_weight: int = 1
+    priority_weight: int = 1
+    tenant_queue: int = 100
+    total_queue: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one call asks of the gate."""
+
+    call: str
+    """The call's id: the owner of whatever is granted."""
+    tool: str
+    route: str
+    lane: str
+    workflow: str
+    run: str
+    flow: Flow
+    intent: Intent | None = None
+    locks: tuple[str, ...] = ()
+    """Entities, sorted and without repeats; all of them or none are granted."""
+    caps: tuple[Cap, ...] = ()
+    """In canonical order: global, lane, tenant, workflow, run, tool."""
+    wait_ms: int = 0
+    """How long the caller will wait for a grant or for a running twin."""
+    timeout_ms: int = 30_000
+    """The call's hard limit once granted: by then its request is over."""
+    quarantine: Literal["deadline", "resolved"] = "deadline"
+    """How long an unknown outcome keeps the locks."""
+    store_down: Literal["allow", "refuse"] = "refuse"
+    durable: bool = False
+    """Wait for the replicas' acknowledgement before the first byte."""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to ask: the call never touches the store."""
+        return self.intent is None and not self.locks and not self.caps
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who stands in the way, in terms that are no secret."""
+
+    call: str = ""
+    run: str = ""
+    workflow: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a claim does not go now: the first thing that refused it."""
+
+    by: str
+    """``lock:deal:42``, ``cap:tenant:acme``, ``intent``, ``queue:tenant:acme``, ``queue:total``."""
+    holder: Holder = field(default_factory=Holder)
+    retry_ms: int = 0
+    ahead: int = 0
+    """Tickets that wait before this one at the same place."""
