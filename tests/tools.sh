@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs the programs that tests and benchmarks drive, where a package manager lets us; says what is missing elsewhere.
+set -u
+declare -A package=([redis-server]=redis-server [wrk]=wrk [nginx]=nginx-light [curl]=curl)
+missing=()
+for program in "${!package[@]}"; do
+  command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || missing+=("$program")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >/dev/null
+  # A service started by its package would sit on a well-known port; tests start their own.
+  printf '#!/bin/sh\nexit 101\n' >/tmp/policy-rc.d.$$ && chmod +x /tmp/policy-rc.d.$$
+  had_policy=no; [ -e /usr/sbin/policy-rc.d ] && had_policy=yes
+  [ $had_policy = no ] && mv /tmp/policy-rc.d.$$ /usr/sbin/policy-rc.d
+  for program in "${missing[@]}"; do apt-get install -qq -y "${package[$program]}" >/dev/null || true; done
+  [ $had_policy = no ] && rm -f /usr/sbin/policy-rc.d
+  rm -f /tmp/policy-rc.d.$$
+fi
+for program in "${missing[@]}"; do
+  command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] ||
+    echo "note: $program is not installed (package ${package[$program]}); what drives it will say so" >&2
+done
