@@ -1,0 +1,166 @@
+"""One call's decision in the making: written to all along the street, read once, at its end.
+
+Nothing reads a story to decide anything, so a field set late or never can make a line poorer but no call
+wrong. The line is for programs and leaves the machine, so it holds no path, query, header or body value;
+entities appear as short hashes, which join the lines of one entity.  Who can guess a name can check the
+guess against its hash: that keeps a name out of sight, not out of reach.
+"""
+
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Final, Literal
+
+import orjson
+
+from sidecar.core.call import Call, Identity
+from sidecar.core.claim import Claim
+from sidecar.core.refusal import Refusal
+
+Verdict = Literal["executed", "replayed", "joined", "refused", "gone"]
+"""The words of ``Sidecar-Verdict``, and ``gone``: the agent hung up before anything was sent."""
+
+UNMATCHED: Final = "unmatched"
+"""Tool and route of a call that no tool's file names."""
+
+NOBODY: Final = Identity("", "", "", "")
+LONGEST_LINE_BYTES: Final = 1536
+"""Past this some caller's name is absurd (an ordinary line has 500 bytes), and every name is cut."""
+LONGEST_NAME: Final = 128
+"""Characters that are left of a name then: enough for any id."""
+MOST_LOCKS: Final = 16
+"""Lock hashes that a line lists; a batch call may hold thousands."""
+
+_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+
+
+class Story:
+    """What is known so far about one call.  Seconds are differences of one monotonic clock."""
+
+    __slots__ = (
+        "began_s",
+        "blocked_by",
+        "call",
+        "claim",
+        "code",
+        "fence",
+        "identity",
+        "in_flight",
+        "lane",
+        "outcome",
+        "overhead_s",
+        "read_s",
+        "reply_status",
+        "route",
+        "status",
+        "store_s",
+        "tool",
+        "total_s",
+        "ungated",
+        "upstream_s",
+        "verdict",
+        "wait_ms",
+    )
+
+    def __init__(self, call: Call, now_s: float) -> None:
+        self.call = call
+        self.began_s = now_s
+        self.identity = NOBODY
+        self.tool = self.route = UNMATCHED
+        self.lane = "none"
+        self.claim: Claim | None = None
+        self.verdict: Verdict = "gone"
+        self.code = self.blocked_by = self.outcome = self.ungated = ""
+        self.wait_ms = self.fence = self.status = self.reply_status = 0
+        self.read_s = self.store_s = self.upstream_s = self.total_s = self.overhead_s = 0.0
+        self.in_flight = False
+
+    def refused(self, no: Refusal) -> None:
+        """The call ends in ``no``, whatever went before it."""
+        self.verdict = "refused"
+        self.code = no.code
+        self.reply_status = no.status
+        if no.wait_ms:
+            self.wait_ms = no.wait_ms
+        if no.blocked_by:
+            self.blocked_by = no.blocked_by
+        if no.outcome:
+            self.outcome = no.outcome
+
+    def end(self, now_s: float) -> None:
+        """The reply has left.  Our own time, the store's included, is what upstream, line and agent leave."""
+        self.total_s = total_s = now_s - self.began_s
+        self.overhead_s = max(0.0, total_s - self.upstream_s - self.read_s - self.wait_ms / 1000)
+
+    def line(self, at_s: float) -> bytes:
+        """The decision line: one JSON object and a newline.  ``at_s`` is wall time, since the epoch."""
+        entry = self._entry(datetime.fromtimestamp(at_s, UTC))
+        try:
+            line = orjson.dumps(entry, option=_OPTIONS)
+        except TypeError:  # a lone surrogate in a caller's name is not UTF-8, and no reason to lose the line
+            line = b""
+        if not 0 < len(line) <= LONGEST_LINE_BYTES:
+            line = orjson.dumps({key: _tame(value) for key, value in entry.items()}, option=_OPTIONS)
+        return line
+
+    def _entry(self, at: datetime) -> dict[str, object]:
+        call, who = self.call, self.identity
+        entry: dict[str, object] = {
+            "ts": at,
+            "call": call.id,
+            "run": who.run,
+            "workflow": who.workflow,
+            "tenant": who.tenant,
+            "tool": self.tool,
+            "route": self.route,
+            "lane": self.lane,
+            "method": call.method,
+            "host": call.host,
+            "verdict": self.verdict,
+            "wait_ms": self.wait_ms,
+            "reply_status": self.reply_status,
+            "ms": int(self.total_s * 1e6) / 1000,  # to the microsecond, at a third of round()'s price
+            "overhead_ms": int(self.overhead_s * 1e6) / 1000,
+        }
+        if self.claim is not None:
+            _add_keys(entry, self.claim)
+        if self.code:
+            entry["code"] = self.code
+        if self.blocked_by:
+            entry["blocked_by"] = _hidden(self.blocked_by)
+        if self.fence:
+            entry["fence"] = self.fence
+        if self.outcome:
+            entry["outcome"] = self.outcome
+        if self.status:
+            entry["status"] = self.status
+        if self.upstream_s:
+            entry["upstream_ms"] = int(self.upstream_s * 1e6) / 1000
+        if self.store_s:
+            entry["store_ms"] = int(self.store_s * 1e6) / 1000
+        if self.ungated:
+            entry["ungated"] = self.ungated
+        return entry
+
+
+def short(name: str) -> str:
+    """The hash under which an entity appears in decision lines."""
+    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+def _add_keys(entry: dict[str, object], claim: Claim) -> None:
+    if claim.intent is not None:
+        entry["intent"] = claim.intent.key[:12]
+    if claim.locks:
+        entry["locks"] = [short(name) for name in claim.locks[:MOST_LOCKS]]
+        if len(claim.locks) > MOST_LOCKS:
+            entry["locks_more"] = len(claim.locks) - MOST_LOCKS
+
+
+def _hidden(blocked_by: str) -> str:
+    """``lock:<name>`` with the name hashed, as in ``locks``; anything else as it is."""
+    kind, _, name = blocked_by.partition(":")
+    return f"lock:{short(name)}" if kind == "lock" else blocked_by
+
+
+def _tame(value: object) -> object:
+    return value[:LONGEST_NAME].encode("utf-8", "replace").decode() if isinstance(value, str) else value
