@@ -1,0 +1,129 @@
+"""A process on one core: what it wrote, what CPU and memory it cost, and its end."""
+
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+TICK_US = 1_000_000 // os.sysconf("SC_CLK_TCK")
+"""The kernel's unit for CPU time, 10 ms nearly everywhere: half a percent of a window of two seconds."""
+
+PIPE_BYTES = 1 << 20
+"""Room for what a proxy logs while the reader waits for its turn on the busy load core."""
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+class Lines:
+    """Reads a pipe to its end and counts the lines, as a log collector reads a container's stdout."""
+
+    def __init__(self, pipe: int) -> None:
+        self.count = 0
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._reader = threading.Thread(target=self._read, args=(pipe,), daemon=True)
+        self._reader.start()
+
+    def _read(self, pipe: int) -> None:
+        while piece := os.read(pipe, PIPE_BYTES):
+            self.count += piece.count(b"\n")
+        os.close(pipe)
+
+    def ended(self) -> int:
+        """The number of lines, once the writer is gone."""
+        self._reader.join(timeout=10)
+        return self.count
+
+
+class Process:
+    """One program, pinned to one core.  It dies with the bench, however the bench dies."""
+
+    def __init__(self, command: Sequence[str | Path], core: int, errors: Path) -> None:
+        reader, writer = os.pipe()
+        self._errors = errors
+        with errors.open("wb") as stderr:
+            self._popen = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=stderr,
+                env=quiet_environment(),
+                preexec_fn=_pinned(core),  # noqa: PLW1509 - no other thread of the bench holds a lock at a fork
+            )
+        os.close(writer)
+        self.lines = Lines(reader)
+        self.pid = self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def said(self) -> str:
+        """The end of what it wrote to stderr."""
+        return self._errors.read_text(errors="replace")[-2000:].strip()
+
+    def cpu_us(self) -> int:
+        """CPU time so far, user and system: all threads, and all children, living or reaped."""
+        return sum(sum(map(int, _stat(pid)[11:15])) for pid in _family(self.pid)) * TICK_US
+
+    def rss_bytes(self) -> int:
+        """Resident memory now, children included."""
+        return sum(int(_stat(pid)[21]) for pid in _family(self.pid)) * os.sysconf("SC_PAGE_SIZE")
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL where that was not enough; by id, and only this one."""
+        if self.running:
+            self._popen.send_signal(signal.SIGTERM)
+            try:
+                self._popen.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+                self._popen.wait()
+
+
+def quiet_environment() -> dict[str, str]:
+    """The environment without what would send a program's own calls through some other proxy."""
+    return {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+
+
+def core_busy_us(core: int) -> int:
+    """CPU time that anybody spent on ``core`` since boot, interrupts and stolen time included."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, *rest = map(int, ticks[:8])
+            return (user + nice + system + sum(rest)) * TICK_US
+    raise RuntimeError(f"/proc/stat has no cpu{core}")
+
+
+def _pinned(core: int) -> Callable[[], None]:
+    def prepare() -> None:
+        os.sched_setaffinity(0, {core})
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return prepare
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of ``/proc/PID/stat`` (proc(5)) from the state on: the name before it may hold spaces."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):  # gone since it was listed: its parent reaped its time
+        return ["0"] * 50
+
+
+def _family(pid: int) -> set[int]:
+    """``pid`` and all its descendants."""
+    parents = {
+        int(path.name): int(_stat(int(path.name))[1])
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit()
+    }
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
