@@ -54,6 +54,10 @@ class Lease(Protocol):
 
     fence: int
     wait_ms: int
+    origin: str
+    """Id of the call that first tried this intent: the same for every re-send of an unknown outcome, and this call's
+    own wherever the intent runs anew.  The key an upstream sees is made of it, so that it recognises a re-send and
+    does not mistake the next execution (A, B, A again) for one."""
 
     def sending(self) -> None:
         """Called right before the first byte leaves.  Raises Refusal where the lease is not provably held."""

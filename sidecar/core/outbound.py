@@ -22,3 +22,5 @@ class Outbound:
     """From the first attempt to connect until the last byte of the answer."""
     safe: bool
     """GET, HEAD, OPTIONS, TRACE: may be sent again on a stale connection even after bytes were written."""
+    connect_timeout_ms: int = 5_000
+    """Until the connection, TLS included, stands."""

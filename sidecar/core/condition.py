@@ -1,0 +1,117 @@
+"""``when``: a CEL expression over one call, compiled once.
+
+What an expression that fails means is decided by how it fails:
+
+- a field is *missing*: it does not hold, and the next route is asked.  A call without an amount is no large refund;
+- anything else (a text where a number was expected, a division by zero) is *refused*.  An upstream may well read
+  ``"500"`` as 500, so an agent could choose its route by choosing a type.
+
+Forms, queries and headers know only text, so an expression over them that does not type is tried again with whole
+and decimal numbers read as such: ``body.amount > 0`` works for JSON and for forms alike.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, Self
+
+import cel
+
+from sidecar.core.refusal import Refusal
+
+CALL_NAMES: Final = frozenset(
+    {"method", "host", "path", "query", "header", "body", "tenant", "workflow", "run"}
+)
+"""What an expression over a call may read."""
+
+LONGEST: Final = 4096
+"""Characters of an expression: the parser recurses, and no rule that a person reads is longer."""
+
+_BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*(\w+)\s*,")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})(\.\d{1,17})?", re.ASCII)
+
+
+class Condition:
+    """A compiled expression; ``names`` are the variables it reads."""
+
+    __slots__ = ("_run", "names", "reads_body", "text")
+
+    def __init__(self, text: str, names: frozenset[str], run: Callable[[dict[str, Any]], object]) -> None:
+        self.text = text
+        self.names = tuple(sorted(names))
+        self.reads_body = "body" in names
+        self._run = run
+
+    @classmethod
+    def parse(cls, text: str, allowed: frozenset[str] = CALL_NAMES) -> Self:
+        """Compile ``text``.  Raises ValueError in one line that says what is wrong."""
+        if len(text) > LONGEST:
+            raise ValueError(f"a condition has at most {LONGEST} characters, this one has {len(text)}")
+        try:
+            program = cel.compile(text)
+        except ValueError as error:
+            raise ValueError(_in_one_line(str(error))) from None
+        names = frozenset(program.variables()) - (frozenset(_BOUND.findall(text)) - allowed)
+        for name in sorted(names - allowed):
+            raise ValueError(
+                f"unknown name '{name}' in the condition; it may read {', '.join(sorted(allowed))}"
+            )
+        for name in program.functions():
+            if name.isidentifier() and not name.startswith("_") and not _is_function(name):
+                raise ValueError(f"unknown function '{name}' in the condition")
+        return cls(text, names, program.execute)
+
+    def holds(self, read: Callable[[str], object]) -> bool:
+        """Whether it is true; ``read`` gives a variable's value, and only what the expression names is read.
+
+        Raises Refusal ``key-underivable`` where the call's values do not fit the expression.
+        """
+        values = {name: read(name) for name in self.names}
+        try:
+            return self._run(values) is True
+        except (KeyError, IndexError):
+            return False
+        except (TypeError, ValueError, RuntimeError, ArithmeticError):
+            return self._holds_for_numbers(values)
+
+    def _holds_for_numbers(self, values: dict[str, object]) -> bool:
+        try:
+            return self._run({name: _numbers(value) for name, value in values.items()}) is True
+        except (KeyError, IndexError):
+            return False
+        except (TypeError, ValueError, RuntimeError, ArithmeticError):
+            raise Refusal(
+                "key-underivable",
+                f"The route for this call is chosen by the condition `{self.text}`, and the values in the call do not "
+                "fit it (for example a text where it compares numbers). Send the fields it reads with the types that "
+                "the API documents.",
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"<Condition {self.text}>"
+
+
+def _numbers(value: object) -> object:
+    """``value`` with every text that is plainly a number read as one."""
+    if isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
+        return float(value) if match[1] else int(value)
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return value
+
+
+def _is_function(name: str) -> bool:
+    try:
+        cel.compile(f"{name}()").execute({})
+    except (RuntimeError, TypeError, ValueError) as error:
+        return "Undefined variable or function" not in str(error)
+    return True
+
+
+def _in_one_line(message: str) -> str:
+    _, _, reason = message.partition("ERROR: <input>:1:")
+    column, _, rest = reason.partition(": ")
+    if not rest:
+        return "the condition is not valid CEL"
+    return f"the condition is not valid CEL at character {column}: {rest.partition(chr(10))[0].strip()}"

@@ -1,0 +1,103 @@
+"""What the whole fleet allows whom: caps and turns, worked out once for each who and kept.
+
+Cap names are the store's and the metrics' alike.  Two tenants' workflows of one name are two workflows, so workflow
+and run names carry their tenant, with its slashes escaped: ``workflow:acme/dunning``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from sidecar.core.call import Identity
+from sidecar.core.claim import Cap, Flow
+
+KNOWN_LIMIT: Final = 4096
+"""Identities remembered a standing.  Past it they are forgotten all at once: who invents names pays for working out
+his own, and memory stays bounded."""
+
+Place: TypeAlias = tuple[Flow, tuple[Cap, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """What config says of one tenant; None: as for everybody."""
+
+    weight: int = 1
+    cap: int | None = None
+    queue: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Limits that every sidecar of the fleet shares; None: no limit."""
+
+    cap: int | None = None
+    per_tenant: int | None = None
+    per_workflow: int | None = None
+    per_run: int | None = None
+    tenants: Mapping[str, Tenant] = field(default_factory=dict)
+    priorities: Mapping[str, int] = field(default_factory=lambda: {"interactive": 8, "background": 1})
+    """Priority name to weight."""
+    tenant_queue: int = 100
+    total_queue: int = 10_000
+
+    def standing(
+        self, lane: str, lane_cap: int | None, counted: bool, tool: str, tool_cap: int | None
+    ) -> "Standing":
+        """The standing of whoever calls ``tool`` in ``lane``."""
+        everyone = (("global", self.cap if counted else None), (f"lane:{lane}", lane_cap))
+        return Standing(self, counted, _caps(*everyone), _caps((f"tool:{tool}:{lane}", tool_cap)))
+
+
+class Standing:
+    """The flow and the caps of a caller in one lane of one tool, in canonical order."""
+
+    __slots__ = ("_counted", "_first", "_fleet", "_known", "_last")
+
+    def __init__(self, fleet: Fleet, counted: bool, first: tuple[Cap, ...], last: tuple[Cap, ...]) -> None:
+        self._fleet = fleet
+        self._counted = counted
+        self._first = first
+        self._last = last
+        self._known: dict[Identity, Place] = {}
+
+    def of(self, who: Identity) -> Place:
+        """Flow and caps of ``who``."""
+        known = self._known.get(who)
+        return known if known is not None else self._learn(who)
+
+    def _learn(self, who: Identity) -> Place:
+        if len(self._known) >= KNOWN_LIMIT:
+            self._known.clear()
+        own = self._own(who) if self._counted else ()
+        place = self._known[who] = self._flow(who), (*self._first, *own, *self._last)
+        return place
+
+    def _own(self, who: Identity) -> tuple[Cap, ...]:
+        fleet = self._fleet
+        tenant = fleet.tenants.get(who.tenant)
+        within = who.tenant.replace("%", "%25").replace("/", "%2F")
+        return _caps(
+            (
+                f"tenant:{who.tenant}",
+                fleet.per_tenant if tenant is None or tenant.cap is None else tenant.cap,
+            ),
+            (f"workflow:{within}/{who.workflow}", fleet.per_workflow),
+            (f"run:{within}/{who.run}", fleet.per_run if who.run else None),
+        )
+
+    def _flow(self, who: Identity) -> Flow:
+        fleet = self._fleet
+        tenant = fleet.tenants.get(who.tenant, Tenant())
+        return Flow(
+            tenant=who.tenant,
+            priority=who.priority,
+            tenant_weight=tenant.weight,
+            priority_weight=fleet.priorities.get(who.priority, 1),
+            tenant_queue=fleet.tenant_queue if tenant.queue is None else tenant.queue,
+            total_queue=fleet.total_queue,
+        )
+
+
+def _caps(*named: tuple[str, int | None]) -> tuple[Cap, ...]:
+    return tuple(Cap(name, limit) for name, limit in named if limit is not None)
