@@ -34,42 +34,22 @@ def profile(contender: Contender, site: Site, seconds: int) -> str:
 
 def _perf(perf: str, proxy: Proxy, site: Site, seconds: int) -> str:
     data = site.folder / "perf.data"
-    record = [
-        perf,
-        "record",
-        "-F",
-        "1999",
-        "-p",
-        str(proxy.process.pid),
-        "-o",
-        str(data),
-        "--",
-        "sleep",
-        str(seconds),
-    ]
+    sampling = f"-F 1999 -p {proxy.process.pid} -- sleep {seconds}".split()
+    record = [perf, "record", "-o", str(data), *sampling]
     cost = _under_load(record, proxy, site, seconds)
-    report = [perf, "report", "-i", str(data), "--stdio", "--no-children", "--sort", "symbol,dso"]
+    return "\n".join([f"perf: {cost}", *_top(perf, data, "dso", 8), "", *_top(perf, data, "symbol,dso", TOP)])
+
+
+def _top(perf: str, data: Path, keys: str, rows: int) -> list[str]:
+    report = [perf, "report", "-i", str(data), "--stdio", "--no-children", "--sort", keys]
     lines = subprocess.run(report, capture_output=True, text=True, check=False).stdout.splitlines()
-    found = [line.rstrip() for line in lines if line.strip() and not line.startswith("#")][:TOP]
-    return "\n".join([f"perf: {cost}, by symbol", *found])
+    return [line.rstrip(" -") for line in lines if line.strip() and not line.startswith("#")][:rows]
 
 
 def _spy(spy: Path, proxy: Proxy, site: Site, seconds: int) -> str:
     stacks = site.folder / "stacks.txt"
-    record = [
-        str(spy),
-        "record",
-        "-p",
-        str(proxy.process.pid),
-        "-d",
-        str(seconds),
-        "-r",
-        "500",
-        "-f",
-        "raw",
-        "-o",
-        str(stacks),
-    ]
+    sampling = f"-p {proxy.process.pid} -d {seconds} -r 500 --function -f raw".split()
+    record = [str(spy), "record", "-o", str(stacks), *sampling]
     cost = _under_load(record, proxy, site, seconds)
     if not stacks.exists():
         return (

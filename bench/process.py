@@ -1,12 +1,12 @@
 """A process on one core: what it wrote, what CPU and memory it cost, and its end."""
 
-import ctypes
+import contextlib
 import fcntl
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 TICK_US = 1_000_000 // os.sysconf("SC_CLK_TCK")
@@ -15,8 +15,8 @@ TICK_US = 1_000_000 // os.sysconf("SC_CLK_TCK")
 PIPE_BYTES = 1 << 20
 """Room for what a proxy logs while the reader waits for its turn on the busy load core."""
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
+PATIENCE_S = 10
+"""Between the polite signal and the other one."""
 
 
 class Lines:
@@ -40,19 +40,18 @@ class Lines:
 
 
 class Process:
-    """One program, pinned to one core.  It dies with the bench, however the bench dies."""
+    """One program, pinned to one core."""
 
     def __init__(self, command: Sequence[str | Path], core: int, errors: Path) -> None:
         reader, writer = os.pipe()
         self._errors = errors
-        with errors.open("wb") as stderr:
+        with errors.open("wb") as stderr, pinned(core):
             self._popen = subprocess.Popen(
                 [str(word) for word in command],
                 stdin=subprocess.DEVNULL,
                 stdout=writer,
                 stderr=stderr,
                 env=quiet_environment(),
-                preexec_fn=_pinned(core),  # noqa: PLW1509 - no other thread of the bench holds a lock at a fork
             )
         os.close(writer)
         self.lines = Lines(reader)
@@ -79,10 +78,21 @@ class Process:
         if self.running:
             self._popen.send_signal(signal.SIGTERM)
             try:
-                self._popen.wait(timeout=10)
+                self._popen.wait(timeout=PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Keep this thread on ``core`` meanwhile; what it starts inherits that and keeps it."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def quiet_environment() -> dict[str, str]:
@@ -98,14 +108,6 @@ def core_busy_us(core: int) -> int:
             user, nice, system, _idle, _iowait, *rest = map(int, ticks[:8])
             return (user + nice + system + sum(rest)) * TICK_US
     raise RuntimeError(f"/proc/stat has no cpu{core}")
-
-
-def _pinned(core: int) -> Callable[[], None]:
-    def prepare() -> None:
-        os.sched_setaffinity(0, {core})
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    return prepare
 
 
 def _stat(pid: int) -> list[str]:

@@ -57,7 +57,7 @@ def install_peers() -> None:
     """Bring mitmproxy, proxy.py and py-spy into a venv of their own, once."""
     if (PEERS / "bin" / "mitmdump").exists():
         return
-    pip = (PEERS / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    pip = (PEERS / "bin" / "python", "-m", "pip", "install", "-qq", "--disable-pip-version-check")
     for command in ((sys.executable, "-m", "venv", PEERS), (*pip, *PEER_PACKAGES)):
         if subprocess.run(list(map(str, command)), check=False).returncode:
             raise Missing(f"the peers could not be installed into {PEERS}: run without --peers")

@@ -52,8 +52,8 @@ class Report:
     def _head(self) -> str:
         facts = "; ".join(f"{name} {value}" for name, value in self.facts.items())
         return (
-            "One call: a POST of 500 bytes in absolute form, answered with 1 KB. The proxy alone on one core; "
-            "load, upstream and store on another. "
+            "One call: a POST of 500 bytes in absolute form, answered with 1 KB. "
+            "The proxy alone on one core; load, upstream and store on another. "
             f"Medians of {self.rounds} interleaved rounds, ratios within a round.\n\n"
             f"{facts[0].upper()}{facts[1:]}."
         )

@@ -85,9 +85,9 @@ def start(contender: Contender, site: Site) -> Proxy:
     began = time.monotonic()
     process = Process(command, site.proxy_core, folder / "stderr")
     try:
-        until_ready(contender.name, process, lambda: checks.ask(port, site.upstream.host))
+        until_ready(contender.title, process, lambda: checks.ask(port, site.upstream.host))
         ready_s = time.monotonic() - began
-        checks.check_answer(contender.name, checks.ask(port, site.upstream.host), contender.promise)
+        checks.check_answer(contender.title, checks.ask(port, site.upstream.host), contender.promise)
     except BaseException:
         process.stop()
         raise

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.backing import Store, Upstream, start_store, start_upstream
+from bench.process import pinned
 from bench.programs import Missing
 
 
@@ -27,8 +28,11 @@ class Site:
 def prepared() -> Iterator[Site]:
     """Take two cores, this process itself on the load's, and start upstream and store there."""
     proxy_core, load_core = _two_cores()
-    os.sched_setaffinity(0, {load_core})
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, contextlib.ExitStack() as stack:
+    with (
+        pinned(load_core),
+        tempfile.TemporaryDirectory(prefix="bench-") as name,
+        contextlib.ExitStack() as stack,
+    ):
         folder = Path(name)
         upstream = start_upstream(folder, load_core)
         stack.callback(upstream.process.stop)

@@ -32,9 +32,7 @@ class Judged:
         measured = round(self.figure.median, 2)
         if measured > self.target.reach:
             return "missed"
-        return (
-            "reached" if self.target.then is None or measured > self.target.then else "reached, and the next"
-        )
+        return "reached" if self.target.then is None or measured > self.target.then else "both reached"
 
 
 Of = Callable[[Figures], Figure | None]
