@@ -7,6 +7,8 @@ Times are milliseconds and relative; only the store's clock turns them into inst
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sidecar.core.call import Answer
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -98,3 +100,13 @@ class Blocked:
     retry_ms: int = 0
     ahead: int = 0
     """Tickets that wait before this one at the same place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What the gate answers where somebody already did this."""
+
+    answer: Answer
+    joined: bool
+    """The caller waited for a running twin, rather than finding a stored answer."""
+    wait_ms: int
