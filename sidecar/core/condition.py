@@ -2,12 +2,13 @@
 
 What an expression that fails means is decided by how it fails:
 
-- a field is *missing*: it does not hold, and the next route is asked.  A call without an amount is no large refund;
-- anything else (a text where a number was expected, a division by zero) is *refused*.  An upstream may well read
-  ``"500"`` as 500, so an agent could choose its route by choosing a type.
+- a field is *missing*: it does not hold, and the next route is asked.  A call without an amount is no large
+  refund;
+- anything else (a text where a number was expected, a division by zero) is *refused*.  An upstream may well
+  read ``"500"`` as 500, so an agent could choose its route by choosing a type.
 
-Forms, queries and headers know only text, so an expression over them that does not type is tried again with whole
-and decimal numbers read as such: ``body.amount > 0`` works for JSON and for forms alike.
+Forms, queries and headers know only text, so an expression over them that does not type is tried again with
+whole and decimal numbers read as such: ``body.amount > 0`` works for JSON and for forms alike.
 """
 
 import re
@@ -81,9 +82,9 @@ class Condition:
         except (TypeError, ValueError, RuntimeError, ArithmeticError):
             raise Refusal(
                 "key-underivable",
-                f"The route for this call is chosen by the condition `{self.text}`, and the values in the call do not "
-                "fit it (for example a text where it compares numbers). Send the fields it reads with the types that "
-                "the API documents.",
+                f"The route for this call is chosen by the condition `{self.text}`, and the values in the "
+                "call do not fit it (for example a text where it compares numbers). Send the fields it "
+                "reads with the types that the API documents.",
             ) from None
 
     def __repr__(self) -> str:
@@ -114,4 +115,4 @@ def _in_one_line(message: str) -> str:
     column, _, rest = reason.partition(": ")
     if not rest:
         return "the condition is not valid CEL"
-    return f"the condition is not valid CEL at character {column}: {rest.partition(chr(10))[0].strip()}"
+    return f"the condition is not valid CEL at 1:{column}: {rest.partition(chr(10))[0].strip()}"

@@ -1,14 +1,16 @@
 """What a body says: its fields for templates and conditions, and what makes two bodies the same.
 
-A body is read once, and only as far as its ``Content-Type`` plainly allows.  Nothing is sniffed: an
-upstream that goes by the media type would read other fields than we did, and an agent could lock one record and
-change another.  What cannot be read without doubt (no type, two types, a repeated JSON member, a field given both as
-a value and as a group, an unknown encoding) has no fields; a template that needs one refuses with the reason kept here.
+A body is read once, and only as far as its ``Content-Type`` plainly allows.  Nothing is sniffed: an upstream
+that goes by the media type would read other fields than we did, and an agent could lock one record and change
+another.  What cannot be read without doubt (no type, two types, a repeated JSON member, a field given both as
+a value and as a group, an unknown encoding) has no fields; a template that needs one refuses with the reason
+kept here.
 
 Canonical form, so that a retry is recognised however its serialiser was in the mood:
 
-- JSON: the order of members, whitespace and the escaping of characters do not matter; types do (``1``, ``1.0``,
-  ``"1"`` are three).  Whole numbers are exact at any length; fractions are the same where their doubles are.
+- JSON: the order of members, whitespace and the escaping of characters do not matter; types do (``1``,
+  ``1.0``, ``"1"`` are three).  Whole numbers are exact at any length; fractions are the same where their
+  doubles are.
 - Forms: the order of differently named fields does not matter, the order of repeats does.
 - Multipart: the boundary does not matter, the order of parts does.
 - Everything else, and what cannot be read: the bytes as they came.
@@ -31,7 +33,8 @@ Fields: TypeAlias = Any
 """JSON as Python reads it; JMESPath and CEL walk it."""
 
 INFLATED_LIMIT_BYTES: Final = 8 * 1024 * 1024
-"""A compressed body is unpacked to at most this much: it arrived within ``body_limit``, but may expand a thousandfold."""
+"""A compressed body is unpacked to at most this much: it arrived within ``body_limit``, but may expand a
+thousandfold."""
 
 MOST_FIELDS: Final = 10_000
 """Form fields or parts; past it the body has no fields."""
@@ -183,7 +186,8 @@ def _multipart(data: bytes, media_type: bytes) -> tuple[Fields, bytes]:
     parts = (b"\r\n" + data).split(b"\r\n--" + (match[1] or match[2]))
     if len(parts) < 3 or parts[0].strip() or not parts[-1].startswith(b"--") or len(parts) > MOST_FIELDS:
         raise Unreadable("the multipart body does not keep to its boundary")
-    pairs, canonical = [], []
+    pairs: list[tuple[str, str]] = []
+    canonical: list[bytes] = []
     for part in parts[1:-1]:
         head, gap, content = part.partition(b"\r\n\r\n")
         name = _PART_NAME.search(head)

@@ -1,8 +1,8 @@
 """One field of a template: ``{source.selector|filter}``, compiled to a function of the call.
 
-``{path.id}`` is a parameter of the route's path and ``{path}`` the whole of it; ``{query}`` and ``{body}`` alone are
-the whole query and body in canonical form.  ``header``, ``query`` and ``form`` fields are named as they are, a
-``body`` selector is JMESPath; filters apply from left to right to each value as text.
+``{path.id}`` is a parameter of the route's path and ``{path}`` the whole of it; ``{query}`` and ``{body}``
+alone are the whole query and body in canonical form.  ``header``, ``query`` and ``form`` fields are named as
+they are, a ``body`` selector is JMESPath; filters apply from left to right to each value as text.
 """
 
 import json
@@ -56,7 +56,8 @@ class Field:
     @classmethod
     def parse(cls, text: str, position: int, parameters: frozenset[str] | None) -> Self:
         """``text`` stands between braces at ``position`` of its template.  Raises TemplateError."""
-        rest, filters = text, []
+        rest = text
+        filters: list[Callable[[str], str]] = []
         while match := _FILTER.search(rest):
             if match[1] not in FILTERS:
                 raise TemplateError(_unknown("filter", match[1], FILTERS), position + match.start(1))
@@ -130,8 +131,9 @@ class Field:
     def _underivable(self, why: str) -> Refusal:
         return Refusal(
             "key-underivable",
-            f"This call needs a value for {{{self.text}}}, because its route tells records and duplicates apart by "
-            f"it, and there is none to use: {why}. Nothing was sent. Add the value to the request and send it again.",
+            f"This call needs a value for {{{self.text}}}, because its route tells records and duplicates "
+            f"apart by it, and there is none to use: {why}. Nothing was sent. Add the value to the request "
+            "and send it again.",
         )
 
 

@@ -1,7 +1,7 @@
 """What the whole fleet allows whom: caps and turns, worked out once for each who and kept.
 
-Cap names are the store's and the metrics' alike.  Two tenants' workflows of one name are two workflows, so workflow
-and run names carry their tenant, with its slashes escaped: ``workflow:acme/dunning``.
+Cap names are the store's and the metrics' alike.  Two tenants' workflows of one name are two workflows, so
+workflow and run names carry their tenant, with its slashes escaped: ``workflow:acme/dunning``.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from sidecar.core.call import Identity
 from sidecar.core.claim import Cap, Flow
 
 KNOWN_LIMIT: Final = 4096
-"""Identities remembered a standing.  Past it they are forgotten all at once: who invents names pays for working out
-his own, and memory stays bounded."""
+"""Identities remembered a standing.  Past it they are forgotten all at once: who invents names pays for
+working out his own, and memory stays bounded."""
 
 Place: TypeAlias = tuple[Flow, tuple[Cap, ...]]
 

@@ -1,8 +1,8 @@
 """Bracketed form names as nested fields: ``metadata[order_id]=7`` is ``{"metadata": {"order_id": "7"}}``.
 
-The way Rails, PHP and Stripe read them, kept to what they agree on.  ``name[]`` and plain repeats are lists; groups
-whose names count up from 0 are lists.  Where one name is both a value and a group, those readers differ, and so do
-they on ``items[][a]``: that is a conflict, not a guess.
+The way Rails, PHP and Stripe read them, kept to what they agree on.  ``name[]`` and plain repeats are lists;
+groups whose names count up from 0 are lists.  Where one name is both a value and a group, those readers
+differ, and so do they on ``items[][a]``: that is a conflict, not a guess.
 """
 
 import re
@@ -15,7 +15,7 @@ DEEPEST: Final = 16
 _NAME: Final = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
-class Conflict(ValueError):
+class Conflict(Exception):  # noqa: N818 - a fact about the form, told to the agent in a refusal
     """The names of the form contradict each other."""
 
 
@@ -49,7 +49,7 @@ def _path(name: str) -> tuple[list[str], type[list[str]]]:
     if match is None or not match[2]:
         return [name], list
     path = [match[1], *match[2][1:-1].split("][")]
-    kind = _Many if path[-1] == "" else list
+    kind: type[list[str]] = _Many if path[-1] == "" else list
     if kind is _Many:
         path.pop()
     if "" in path or len(path) > DEEPEST:

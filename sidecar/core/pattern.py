@@ -1,13 +1,14 @@
 """Which hosts and paths a route means, and the one spelling under which paths are compared.
 
-An agent must not choose its route by spelling.  So a path is brought to a canonical form *for matching*: escapes of
-characters that may stand in a segment as they are get decoded (RFC 3986 section 6.2.2, and ``:`` ``@`` and the sub-
-delimiters, since servers decode those too), dot segments are resolved, empty segments and a trailing slash dropped.
-``%2F`` stays an escape, so it never splits a segment.  What is sent upstream is the path as it came.
+An agent must not choose its route by spelling.  So a path is brought to a canonical form *for matching*:
+escapes of characters that may stand in a segment as they are get decoded (RFC 3986 section 6.2.2, and ``:``
+``@`` and the sub- delimiters, since servers decode those too), dot segments are resolved, empty segments and
+a trailing slash dropped. ``%2F`` stays an escape, so it never splits a segment.  What is sent upstream is the
+path as it came.
 
-Where upstreams would disagree about what a path means (an escape that is none, a control character, a backslash, a
-dot segment hidden behind ``%2F``, a climb above the root, bytes that are no UTF-8), there is no canonical form and
-the call is refused: ``bad-request``.
+Where upstreams would disagree about what a path means (an escape that is none, a control character, a
+backslash, a dot segment hidden behind ``%2F``, a climb above the root, bytes that are no UTF-8), there is no
+canonical form and the call is refused: ``bad-request``.
 """
 
 import re
@@ -20,7 +21,8 @@ from sidecar.core.refusal import Refusal
 
 _ESCAPE: Final = re.compile(r"%(..?|$)", re.DOTALL)
 _PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+").fullmatch
-"""A path that is its own canonical form, as nearly all are: no escape, no empty segment, none that begins with a dot."""
+"""A path that is its own canonical form, as nearly all are: no escape, no empty segment, none that begins
+with a dot."""
 _CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*").fullmatch
 _PCHAR: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@")
 _HOST: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*").fullmatch
@@ -80,8 +82,8 @@ def _check_hidden(segment: str) -> None:
 def _ambiguous(what: str) -> Refusal:
     return Refusal(
         "bad-request",
-        f"The path of this call {what}, so servers may disagree about which resource it names and no route can be "
-        "chosen safely. Nothing was sent. Send the path in its plain form.",
+        f"The path of this call {what}, so servers may disagree about which resource it names and no route "
+        "can be chosen safely. Nothing was sent. Send the path in its plain form.",
     )
 
 
@@ -160,7 +162,7 @@ class PathPattern:
                 tail = name[:-3]
         names = [*(name for name, _ in parameters), *([tail] if tail is not None else [])]
         if repeated := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"path '{text}' uses the parameter '{sorted(repeated)[0]}' twice")
+            raise ValueError(f"path '{text}' uses the parameter '{min(repeated)}' twice")
         length = len(segments) - (tail is not None)
         return cls(text, tuple(literals), tuple(parameters), length, tail)
 

@@ -104,7 +104,8 @@ class Tool:
     caps: Mapping[str, int] = field(default_factory=dict)
     """Lane name to the most calls in that lane, the whole fleet."""
     credentials: tuple[str, ...] = DEFAULT_CREDENTIALS
-    """``header:NAME`` or ``query:NAME`` (names in lower case for headers): what tells one account from another."""
+    """``header:NAME`` or ``query:NAME`` (names in lower case for headers): what tells one account from
+    another."""
     downstream: DownstreamKey | None = None
 
     @property
@@ -145,7 +146,7 @@ class Route:
     name: str
     lane: Lane
     standing: Standing
-    """The caps and the flow of whoever calls: ``fleet.standing(lane, tool)``."""
+    """The caps and the flow of whoever calls: see ``Fleet.standing``."""
     methods: frozenset[str] = frozenset()
     """Upper case; empty: every method."""
     path: PathPattern = PathPattern.EVERYTHING
@@ -154,7 +155,8 @@ class Route:
     intent: IntentSpec | None = None
     store: StoreSpec = StoreSpec()
     resolve: Literal["hold", "resend"] | None = None
-    """What an unknown outcome allows; None: ``resend`` where the upstream honours our key or the method replaces."""
+    """What an unknown outcome allows; None: ``resend`` where the upstream honours our key or the method
+    replaces."""
     quarantine: Literal["deadline", "resolved"] = "deadline"
     observe: bool = False
     """Decide and tell, never refuse or delay."""

@@ -1,8 +1,9 @@
 """JMESPath over the fields of a body, without its leniency.
 
-JMESPath drops elements that lack the selected field: ``inputs[*].id`` over three records of which one has no id gives
-two.  For a lock that would be a record left unlocked, so here a projection that finds nothing in an element finds
-nothing at all.  A filter (``inputs[?type=='deal'].id``) still leaves out on purpose what it does not name.
+JMESPath drops elements that lack the selected field: ``inputs[*].id`` over three records of which one has no
+id gives two.  For a lock that would be a record left unlocked, so here a projection that finds nothing in an
+element finds nothing at all.  A filter (``inputs[?type=='deal'].id``) still leaves out on purpose what it
+does not name.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,10 +15,13 @@ from jmespath.visitor import TreeInterpreter
 
 from sidecar.core.content import Fields
 
-Node: TypeAlias = dict[str, Any]
+Node: TypeAlias = Any
+"""A node of JMESPath's syntax tree: ``type``, ``value``, ``children``."""
 
 LONGEST: Final = 1024
 """Characters of a selector: the parser recurses."""
+
+_ITSELF: Final[Any] = {"type": "identity", "children": []}
 
 
 class Missing(Exception):  # noqa: N818 - the absence of a value is no error of ours
@@ -25,7 +29,7 @@ class Missing(Exception):  # noqa: N818 - the absence of a value is no error of 
 
 
 def compile_selector(text: str) -> Callable[[Fields], Fields]:
-    """A function from fields to the selected value; it raises Missing.  Raises ValueError for a bad selector."""
+    """A function from fields to the selected value, which raises Missing.  Raises ValueError for a bad one."""
     if len(text) > LONGEST:
         raise ValueError(f"a selector has at most {LONGEST} characters, this one has {len(text)}")
     try:
@@ -97,10 +101,9 @@ class _Strict(TreeInterpreter):
 
     def visit_filter_projection(self, node: Node, value: Fields) -> Fields:
         base, _, keep = node["children"]
-        elements = self.visit(base, value)
-        if not isinstance(elements, list):
-            return None
-        return self._each(node, [element for element in elements if self._is_true(self.visit(keep, element))])
+        choosing: Node = {**node, "children": [base, _ITSELF, keep]}
+        kept = super().visit_filter_projection(choosing, value)
+        return None if kept is None else self._each(node, kept)
 
     def _each(self, node: Node, elements: Iterable[Fields]) -> Fields:
         found = [self.visit(node["children"][1], element) for element in elements]

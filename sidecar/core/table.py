@@ -1,13 +1,38 @@
-"""Which route a call takes: by host or by the tool it names, then method and path, then condition; first match wins."""
+"""Which route a call takes: its tool by host or by name, then method and path, then conditions; first match
+wins.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+Routes are found by look-up, not by trial: per method and number of segments, routes whose literal segments
+stand at the same places share one dictionary.  Ten routes or a thousand, a path costs one look-up for each
+such shape.
+
+A call to a tool that no route takes has the tool's default route: it is locked and remembered, never let
+through.
+
+Method overrides (``X-HTTP-Method-Override`` and its kin) are refused: whether an upstream honours one cannot
+be seen from here, so whichever method was matched, the other would be a way around its route.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from sidecar.core.call import Call, Identity
+from sidecar.core.content import Content
 from sidecar.core.fleet import Fleet
-from sidecar.core.route import Lane, Route, Tool
-from sidecar.core.view import View
+from sidecar.core.pattern import HostPattern, canonical_path
+from sidecar.core.refusal import Refusal
+from sidecar.core.route import DEFAULT_BODY_LIMIT, IntentSpec, Lane, Route, Tool
+from sidecar.core.template import Template
+from sidecar.core.view import NO_CONTENT, NO_PARAMS, View
+
+READING: Final = ("GET", "HEAD", "OPTIONS")
+"""Methods that the default route takes for reads."""
+
+PASS_TIMEOUT_MS: Final = 600_000
+"""A call to somebody else's host: as patient as the SDKs of model APIs are."""
+
+_OVERRIDES: Final = (b"x-http-method-override", b"x-method-override", b"x-http-method")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,41 +47,250 @@ class Site:
     """For everything else; named ``default``."""
 
     @classmethod
-    def of(cls, tool: Tool, routes: Sequence[Route], lanes: "dict[str, Lane]", fleet: Fleet, *, observe: bool = False, body_limit: int = 0) -> "Site":
-        """``tool`` with its default routes."""
-        raise NotImplementedError
+    def of(
+        cls,
+        tool: Tool,
+        routes: Sequence[Route],
+        lanes: Mapping[str, Lane],
+        fleet: Fleet,
+        *,
+        observe: bool = False,
+        body_limit: int = DEFAULT_BODY_LIMIT,
+    ) -> Self:
+        """``tool`` with its default routes; ``lanes`` has at least ``read`` and ``write``."""
+        read = _default(tool, lanes["read"], fleet)
+        write = _default(tool, lanes["write"], fleet)
+        locks = (Template.parse(f"{tool.name}:{{path}}"),)
+        return cls(
+            tool,
+            tuple(routes),
+            replace(read, observe=observe, body_limit=body_limit),
+            replace(write, locks=locks, intent=IntentSpec(), observe=observe, body_limit=body_limit),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """A call and the route it takes."""
+def _default(tool: Tool, lane: Lane, fleet: Fleet) -> Route:
+    standing = fleet.standing(lane.name, lane.cap, lane.counted, tool.name, tool.caps.get(lane.name))
+    return Route(tool, "default", lane, standing)
+
+
+class Matched(NamedTuple):
+    """The route a call takes, and what can be seen of the call."""
 
     route: Route
     view: View
 
 
 class Choice:
-    """What is known before the body: the routes that may still match."""
+    """What is known before the body: the routes that may still match, the last of them without a condition."""
 
-    reads_body: bool
-    body_limit: int
+    __slots__ = ("_host", "_path", "_routes", "_segments", "body_limit", "reads_body")
+
+    def __init__(self, routes: Sequence[Route], host: str, path: str, segments: list[str]) -> None:
+        self._routes = routes
+        self._host = host
+        self._path = path
+        self._segments = segments
+        self.reads_body = any(route.reads_body for route in routes)
+        self.body_limit = max(route.body_limit for route in routes)
 
     def pick(self, call: Call, who: Identity, body: bytes | None) -> Matched:
-        """The route; ``body`` is read exactly where ``reads_body``."""
-        raise NotImplementedError
+        """The route; ``body`` was read exactly where ``reads_body``.  Raises Refusal ``key-underivable``."""
+        content = NO_CONTENT
+        if body:
+            downstream = self._routes[0].tool.downstream
+            apart = downstream.name if downstream is not None and downstream.place == "body" else ""
+            content = Content(body, call.headers, apart)
+        for route in self._routes:
+            params = route.path.values(self._segments) if route.path.names else NO_PARAMS
+            view = View(call, who, self._host, self._path, content, params)
+            if route.when is None or route.when.holds(view.read):
+                return Matched(route, view)
+        raise AssertionError("the last route of a choice has no condition")
 
 
 class Table:
     """Every tool of a configuration."""
 
-    def __init__(self, sites: Sequence[Site], fleet: Fleet, unmatched: Literal["tunnel", "deny"] = "tunnel") -> None:
-        raise NotImplementedError
+    def __init__(
+        self, sites: Sequence[Site], fleet: Fleet, unmatched: Literal["tunnel", "deny"] = "tunnel"
+    ) -> None:
+        self.sites = tuple(sites)
+        self._doors = {site.tool.name: _Door(site) for site in sites}
+        self._exact: dict[str, list[tuple[int | None, _Door]]] = {}
+        self._below: list[tuple[str, int | None, _Door]] = []
+        for site in sites:
+            for pattern in site.tool.hosts:
+                self._open(pattern, self._doors[site.tool.name])
+        self._below.sort(key=lambda entry: (-len(entry[0]), entry[1] is None))
+        self._denies = unmatched == "deny"
+        self._pass = _passing(fleet)
+
+    def _open(self, pattern: HostPattern, door: "_Door") -> None:
+        if pattern.wildcard:
+            self._below.append((f".{pattern.name}", pattern.port, door))
+        else:
+            entries = self._exact.setdefault(pattern.name, [])
+            entries.append((pattern.port, door))
+            entries.sort(key=lambda entry: entry[0] is None)  # a named port is asked before every port
 
     def match(self, call: Call) -> Choice:
-        """Raises Refusal ``egress-denied`` or ``bad-request``."""
-        raise NotImplementedError
+        """Raises Refusal ``egress-denied`` for an unmatched host, ``bad-request`` for an unknown tool or a
+        path or method that servers read differently.
+        """
+        door = self._named(call.tool) if call.tool is not None else self._at(call.host, call.port)
+        if door is None:
+            if self._denies:
+                raise self._denied(call)
+        elif call.method != "CONNECT":  # inside a blind tunnel nothing can be matched
+            return door.choose(call)
+        return Choice((self._pass,), call.host, call.path, [])
+
+    def _at(self, host: str, port: int) -> "_Door | None":
+        for wanted, door in self._exact.get(host, ()):
+            if wanted is None or wanted == port:
+                return door
+        for suffix, wanted, door in self._below:
+            if host.endswith(suffix) and (wanted is None or wanted == port):
+                return door
+        return None
+
+    def _named(self, tool: str) -> "_Door":
+        door = self._doors.get(tool)
+        if door is None or not door.host:
+            known = ", ".join(sorted(name for name, door in self._doors.items() if door.host)) or "none yet"
+            raise Refusal(
+                "bad-request",
+                f"There is no tool named {tool[:80]!r} to reach under /_tool/. The tools here are: {known}. "
+                "Call /_tool/NAME/PATH with one of these names.",
+            )
+        return door
+
+    def _denied(self, call: Call) -> Refusal:
+        return Refusal(
+            "egress-denied",
+            f"No tool here has the host {call.host!r}, and calls to other hosts are not allowed "
+            "(egress.unmatched: deny). Nothing was sent. Use one of the tools: "
+            f"{', '.join(sorted(self._doors)) or 'none yet'}.",
+        )
+
+
+class _Door:
+    """One site, indexed."""
+
+    __slots__ = ("_by_method", "_other", "host", "site")
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.host = _home(site.tool)
+        """The host of its reverse form; empty where the tool has no one place to go."""
+        methods = frozenset[str]().union(*(route.methods for route in site.routes))
+        self._by_method = {method: _Index(site.routes, method) for method in methods}
+        self._other = _Index(site.routes, "")
+
+    def choose(self, call: Call) -> Choice:
+        method = call.method
+        _check_override(call)
+        path = canonical_path(call.path)
+        segments = path[1:].split("/") if len(path) > 1 else []
+        routes = self._by_method.get(method, self._other).find(segments)
+        if not routes or routes[-1].when is not None:
+            routes = (*routes, self.site.read if method in READING else self.site.write)
+        return Choice(routes, call.host or self.host, path, segments)
+
+
+class _Shape(NamedTuple):
+    """Routes whose literal segments stand at the same places."""
+
+    least: int
+    """Segments a path must have."""
+    key: Any
+    """From segments to the literals among them."""
+    routes: dict[Any, list[tuple[int, Route]]]
+
+
+class _Index:
+    """The routes for one method, by the shape of their paths."""
+
+    __slots__ = ("_exact", "_tails")
+
+    def __init__(self, routes: Sequence[Route], method: str) -> None:
+        self._exact: dict[int, list[_Shape]] = {}
+        self._tails: list[_Shape] = []
+        shapes: dict[tuple[object, ...], _Shape] = {}
+        for order, route in enumerate(routes):
+            if route.methods and method not in route.methods:
+                continue
+            path = route.path
+            places = tuple(place for place, _ in path.literals)
+            form = (path.length, path.tail is None, places)
+            if form not in shapes:
+                shapes[form] = _Shape(path.length, itemgetter(*places) if places else _nothing, {})
+                (self._tails if path.tail is not None else self._exact.setdefault(path.length, [])).append(
+                    shapes[form]
+                )
+            spelled = [""] * path.length
+            for place, literal in path.literals:
+                spelled[place] = literal
+            shapes[form].routes.setdefault(shapes[form].key(spelled), []).append((order, route))
+
+    def find(self, segments: list[str]) -> Sequence[Route]:
+        """Routes that take a path, in file order, up to the first without a condition."""
+        found: list[tuple[int, Route]] = []
+        for shape in self._exact.get(len(segments), ()):
+            found += shape.routes.get(shape.key(segments), ())
+        for shape in self._tails:
+            if len(segments) >= shape.least:
+                found += shape.routes.get(shape.key(segments), ())
+        found.sort(key=itemgetter(0))
+        routes = []
+        for _, route in found:
+            routes.append(route)
+            if route.when is None:
+                break
+        return routes
+
+
+def _nothing(_segments: list[str]) -> tuple[()]:
+    return ()
+
+
+def _home(tool: Tool) -> str:
+    exact = next((pattern.name for pattern in tool.hosts if not pattern.wildcard), "")
+    return exact or (tool.base.host if tool.base is not None else "")
+
+
+def _passing(fleet: Fleet) -> Route:
+    """The route of calls to hosts that no tool names: no names, no claim."""
+    tool = Tool("", timeout_ms=PASS_TIMEOUT_MS)
+    lane = Lane("", store_down="allow", counted=False)
+    return Route(tool, "", lane, fleet.standing("", None, False, "", None))
+
+
+def _check_override(call: Call) -> None:
+    said = [value for name in _OVERRIDES if (value := call.headers.get(name)) is not None]
+    if "_method=" in call.query:
+        said += [
+            part[8:].encode("latin-1", "replace")
+            for part in call.query.split("&")
+            if part.startswith("_method=")
+        ]
+    if any(value.strip().upper() != call.method.encode("latin-1") for value in said):
+        raise Refusal(
+            "bad-request",
+            f"This call is a {call.method} that asks the upstream to treat it as another method. Which of "
+            "the two it would do cannot be known here, so nothing was sent. Send the request with the "
+            "method that you mean and without the override.",
+        )
 
 
 def unreachable(routes: Sequence[Route]) -> list[tuple[Route, Route]]:
     """Routes that can never match, each with the earlier one that takes all its calls."""
-    raise NotImplementedError
+    found = []
+    for order, route in enumerate(routes):
+        for earlier in routes[:order]:
+            wider = not earlier.methods or (route.methods and route.methods <= earlier.methods)
+            if earlier.when is None and wider and earlier.path.covers(route.path):
+                found.append((route, earlier))
+                break
+    return found

@@ -1,20 +1,22 @@
 """Key templates: literal text with ``{source.selector|filter}``.
 
-    deal:{path.id}      {body.charge} {body.amount}      contact:{body.inputs[*].id}      note:{header.X-Ref|lower}
+    deal:{path.id}    {body.charge} {body.amount}    contact:{body.inputs[*].id}    note:{header.X-Ref|lower}
 
-Sources are ``path query header body form tenant workflow run method host`` (see ``field.py``).  Two braces are one:
-``{{`` and ``}}``.
+Sources are ``path query header body form tenant workflow run method host`` (see ``field.py``).  Two braces
+are one: ``{{`` and ``}}``.
 
 A template is rendered for two readers, who want different things of it:
 
-- ``names`` gives the names of *entities*.  A list gives one name per element.  Values are text: record 1 is record
-  ``"1"``, whoever wrote it.  A name with one value in it is just that text (``deal:42``); where several values stand
-  in one name, the characters that keep them apart are escaped inside them, so no two lists of values give one name.
+- ``names`` gives the names of *entities*.  A list gives one name per element.  Values are text: record 1 is
+  record ``"1"``, whoever wrote it.  A name with one value in it is just that text (``deal:42``); where
+  several values stand in one name, the characters that keep them apart are escaped inside them, so no two
+  lists of values give one name.
 - ``key`` gives the text of an *intent*.  Values are JSON, so they keep their types (``1`` and ``"1"`` are two
-  requests) and lists and objects stay whole; each carries its length, so it cannot be mistaken for its neighbours.
+  requests) and lists and objects stay whole; each carries its length, so it cannot be mistaken for its
+  neighbours.
 
-No value, no key: a field that the call lacks is a Refusal ``key-underivable`` that names the field and never what
-stands beside it.
+No value, no key: a field that the call lacks is a Refusal ``key-underivable`` that names the field and never
+what stands beside it.
 """
 
 from dataclasses import dataclass
@@ -46,7 +48,7 @@ class Template:
 
     @classmethod
     def parse(cls, text: str, parameters: frozenset[str] | None = None) -> Self:
-        """Compile ``text``; ``parameters`` are those of the route's path (None: any).  Raises TemplateError."""
+        """``parameters`` are those of the route's path (None: any).  Raises TemplateError."""
         literals, fields = [""], []
         place = 0
         while place < len(text):
@@ -117,8 +119,8 @@ def too_many_names() -> Refusal:
     """The refusal of a call that names more entities than one call may lock."""
     return Refusal(
         "key-underivable",
-        f"This call names more than {MOST_NAMES} records, and one call may lock at most {MOST_NAMES}. Nothing was "
-        "sent. Split it into several calls.",
+        f"This call names more than {MOST_NAMES} records, and one call may lock at most {MOST_NAMES}. "
+        "Nothing was sent. Split it into several calls.",
     )
 
 

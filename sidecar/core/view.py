@@ -40,7 +40,8 @@ class View:
         return self._query
 
     def canonical_query(self, apart: str = "") -> str:
-        """The query by name, repeats in their order; ``apart`` names a parameter that is no part of what it says."""
+        """The query by name, repeats in their order; ``apart`` names a parameter that is no part of what it
+        says."""
         said = [pair for pair in self.query() if pair[0] != apart]
         said.sort(key=itemgetter(0))
         return urlencode(said, errors="surrogateescape") if said else ""
