@@ -1,8 +1,9 @@
-"""A message body between two sockets: fed by one protocol, pulled by a coroutine, with the socket as the buffer's wall.
+"""A message body between two sockets: fed by one protocol, pulled by a coroutine, with the socket as the
+buffer's wall.
 
-Both sides of the proxy use it.  The feeder is synchronous (parser callbacks); the reader is one coroutine.  Past
-``HIGH`` unread bytes the source transport is paused, and resumed once the reader has taken them, so a body of any
-size passes with flat memory.
+Both sides of the proxy use it.  The feeder is synchronous (parser callbacks); the reader is one coroutine.
+Past ``HIGH`` unread bytes the source transport is paused, and resumed once the reader has taken them, so a
+body of any size passes with flat memory.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ from typing import Protocol
 from sidecar.core.call import RawHeaders
 
 HIGH = 256 * 1024
-"""Unread bytes at which the source stops reading.  Two or three socket reads: enough to keep both sides busy."""
+"""Unread bytes at which the source stops reading.  Two or three socket reads: enough to keep both sides
+busy."""
 
 
 class Source(Protocol):
@@ -24,7 +26,18 @@ class Source(Protocol):
 class Body:
     """A message body as it arrives."""
 
-    __slots__ = ("_ended", "_error", "_paused", "_pieces", "_pulled", "_size", "_source", "_waiter", "length", "trailers")
+    __slots__ = (
+        "_ended",
+        "_error",
+        "_paused",
+        "_pieces",
+        "_pulled",
+        "_size",
+        "_source",
+        "_waiter",
+        "length",
+        "trailers",
+    )
 
     def __init__(self, source: Source, length: int | None) -> None:
         self.length = length
@@ -49,6 +62,9 @@ class Body:
     def end(self, trailers: RawHeaders = ()) -> None:
         self.trailers = trailers
         self._ended = True
+        if self._paused:  # what the source brings from here on is not this body's
+            self._paused = False
+            self._source.resume_reading()
         self._wake()
 
     def fail(self, error: Exception) -> None:

@@ -1,0 +1,264 @@
+"""One connection to an upstream, and the exchange that is on it.
+
+A channel is idle (in the pool, silent), or in an exchange: from ``start``, which writes, until the last byte
+of the answer.  An exchange is told by its future, and lives on after the future is done while the body still
+comes in.
+
+There are no timers: ``deadline`` is an instant on the loop's clock which the pool's sweep compares, of the
+exchange or of the idle wait.  A small answer that arrives in one segment wakes the caller once, complete.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Protocol, cast
+
+from sidecar.core.call import Headers
+from sidecar.core.outbound import Outbound
+from sidecar.tasks import spawn
+from sidecar.wire.held import Held
+from sidecar.wire.refusals import failed, timed_out
+from sidecar.wire.response import LiveAnswer, Malformed, Reader
+
+Inform = Callable[[int, Headers], None]
+
+
+class Home(Protocol):
+    """Where a channel belongs: the pool."""
+
+    def release(self, channel: "Channel") -> None:
+        """The channel is idle and may carry another exchange."""
+        ...
+
+    def forget(self, channel: "Channel") -> None:
+        """The channel is of no more use."""
+        ...
+
+
+class Channel(asyncio.Protocol):
+    """The protocol of one upstream connection."""
+
+    __slots__ = (
+        "_closed",
+        "_exchange",
+        "_home",
+        "_inform",
+        "_loop",
+        "_reader",
+        "_request",
+        "_room",
+        "_transport",
+        "_upload",
+        "deadline",
+        "idle_since",
+        "keep_alive_s",
+        "key",
+        "stale",
+    )
+
+    def __init__(self, home: Home, key: tuple[str, str, int], loop: asyncio.AbstractEventLoop) -> None:
+        self.key = key
+        self.deadline = math.inf
+        self.idle_since = 0.0
+        self.keep_alive_s = math.inf
+        """How long the upstream said it keeps an idle connection."""
+        self.stale = False
+        """It closed before a byte of the answer: perhaps it had given the connection up before the request
+        left."""
+        self._home = home
+        self._loop = loop
+        self._reader = Reader(self)
+        self._closed = False
+        self._exchange: asyncio.Future[LiveAnswer] | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._request: Outbound
+        self._inform: Inform
+        self._transport: asyncio.Transport
+
+    # What a caller does.
+
+    def start(
+        self, request: Outbound, pieces: Sequence[bytes], deadline: float, inform: Inform
+    ) -> asyncio.Future[LiveAnswer]:
+        """Write ``pieces``, at once, and promise the answer; the future may raise Refusal."""
+        for piece in pieces:
+            self._transport.write(piece)
+        self._request = request
+        self._inform = inform
+        self.deadline = deadline
+        self._reader.expect(request)
+        exchange = self._exchange = self._loop.create_future()
+        return exchange
+
+    def upload(self, work: Coroutine[None, None, None]) -> None:
+        """Let ``work`` write the rest of the request while the answer is awaited."""
+        self._upload = spawn(work, "upload")
+
+    def leave(self, exchange: asyncio.Future[LiveAnswer]) -> None:
+        """The caller of ``exchange`` is gone.  Harmless where the channel already carries another."""
+        if self._exchange is exchange:
+            self.abort()
+
+    async def write(self, *pieces: bytes) -> None:
+        """Write, and wait while the upstream takes no more."""
+        self._transport.writelines(pieces)
+        if self._room is not None:
+            await self._room
+
+    def break_off(self, error: Exception) -> None:
+        """End the exchange with ``error`` and drop the connection."""
+        exchange, answer = self._exchange, self._reader.answer
+        self.abort()
+        if exchange is None:
+            return
+        if not exchange.done():
+            exchange.set_exception(error)
+        elif answer is not None:
+            answer.body.fail(error)
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self._exchange is None:
+            self.close()
+        else:
+            self.break_off(timed_out(self.key[1], self._request.timeout_ms, safe=self._request.safe))
+
+    def close(self) -> None:
+        """Close once what was written has left."""
+        if not self._closed:
+            self._end()
+            self._transport.close()
+
+    def abort(self) -> None:
+        if not self._closed:
+            self._end()
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        if not self._closed:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._closed:
+            self._transport.resume_reading()
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by behaviour only
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self.abort()  # nobody asked
+            return
+        reader = self._reader
+        try:
+            reader.feed(data)
+        except Malformed as error:
+            self._fail(f"it sent {error}")
+            return
+        if reader.interim:
+            self._pass_on_interim()
+        answer = reader.answer
+        if answer is None:
+            return
+        if reader.complete:
+            self._finish(answer)
+        elif self._upload is not None and answer.status >= 300:
+            self._stop_upload()  # it made up its mind without the rest; a 2xx may still want it
+        if not exchange.done():
+            exchange.set_result(answer)
+
+    def eof_received(self) -> None:
+        """A clean end; over TLS a close_notify.  Only this may end a body that nothing else delimits."""
+        exchange = self._exchange
+        if exchange is None:
+            self.close()
+        elif (answer := self._reader.end()) is not None:
+            self._finish(answer)
+            if not exchange.done():
+                exchange.set_result(answer)
+        else:
+            self._lose("it closed the connection")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._exchange is not None:
+            self._lose("the connection was reset" if exc is not None else "the connection was lost")
+        elif not self._closed:
+            self._closed = True
+            self._home.forget(self)
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    # What follows from it.
+
+    def _finish(self, answer: LiveAnswer) -> None:
+        """The answer is complete: another exchange may have the connection, before anybody even read it."""
+        self._exchange = None
+        all_sent = self._room is None and (self._upload is None or self._upload.done())
+        self._stop_upload()
+        early = self._reader.early
+        if early is not None:
+            self._hand_over(answer, early)
+        elif self._reader.reusable and all_sent:
+            keep_alive = answer.headers.get(b"keep-alive")
+            if keep_alive is not None:
+                self.keep_alive_s = _keep_alive_s(keep_alive)
+            self._home.release(self)
+        else:
+            self.close()
+
+    def _hand_over(self, answer: LiveAnswer, early: bytes) -> None:
+        held = answer.upgraded = Held(early)
+        held.connection_made(self._transport)
+        self._transport.set_protocol(held)
+        self._closed = True
+        self._home.forget(self)
+
+    def _pass_on_interim(self) -> None:
+        interim, self._reader.interim = self._reader.interim, ()
+        for status, headers in interim:
+            self._inform(status, headers)
+
+    def _lose(self, how: str) -> None:
+        reader = self._reader
+        self.stale = not reader.heard
+        if reader.answer is not None:
+            where = "in the middle of the answer's body"
+        else:
+            where = "in the middle of the answer's head" if reader.heard else "before an answer came"
+        self._fail(f"{how} {where}")
+
+    def _fail(self, why: str) -> None:
+        self.break_off(failed(self.key[1], why, safe=self._request.safe))
+
+    def _stop_upload(self) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None and not upload.done():
+            upload.cancel()
+            self._reader.reusable = False
+
+    def _end(self) -> None:
+        self._closed = True
+        self._exchange = None
+        self._stop_upload()
+        self._home.forget(self)
+
+
+def _keep_alive_s(value: bytes) -> float:
+    """The ``timeout`` of a Keep-Alive field, or infinity where it names none."""
+    for part in value.split(b","):
+        name, _, text = part.partition(b"=")
+        if name.strip().lower() == b"timeout" and text.strip().isdigit():
+            return int(text[:9])
+    return math.inf

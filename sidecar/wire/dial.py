@@ -1,0 +1,104 @@
+"""Opening a connection: resolve, check, connect to the checked address, prove the other side's name.
+
+Everything that can go wrong here goes wrong before a byte of a call is written, and says so (``not_sent``).
+"""
+
+import asyncio
+import functools
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TypeVar
+
+from sidecar.wire.egress import Address, Egress, literal
+from sidecar.wire.refusals import timed_out_unsent, unreachable
+from sidecar.wire.resolve import Resolver
+
+P = TypeVar("P", bound=asyncio.Protocol)
+
+SHUTDOWN_S = 1.0
+"""How long a closing TLS connection waits for the other side's close_notify."""
+
+
+class Dialer:
+    """Connects to hosts under an egress policy."""
+
+    def __init__(self, egress: Egress, connect_s: float, ca_file: str | None) -> None:
+        self._resolver = Resolver(egress)
+        self._connect_s = connect_s
+        self._ca_file = ca_file
+
+    def obey(self, egress: Egress) -> None:
+        self._resolver.obey(egress)
+
+    async def dial(self, host: str, port: int, *, tls: bool, timeout_ms: int, protocol: Callable[[], P]) -> P:
+        """A connection to ``host``, in the hands of a new ``protocol``.
+
+        Raises Refusal: ``egress-denied``, ``upstream-unreachable``, or ``upstream-timeout`` where
+        ``timeout_ms`` ends before the connect timeout does.
+        """
+        connect_s = min(self._connect_s, timeout_ms / 1000)
+        try:
+            async with asyncio.timeout(connect_s):
+                return await self._dial(host, port, tls, connect_s, protocol)
+        except TimeoutError:
+            if connect_s < self._connect_s:
+                raise timed_out_unsent(host, timeout_ms) from None
+            raise unreachable(host, port, f"no connection within {connect_s:g} s") from None
+
+    async def _dial(self, host: str, port: int, tls: bool, connect_s: float, protocol: Callable[[], P]) -> P:
+        addresses = await self._resolver.addresses(host, port)
+        deadline = asyncio.get_running_loop().time() + connect_s
+        for left in range(len(addresses), 1, -1):
+            share_s = (deadline - asyncio.get_running_loop().time()) / left
+            try:
+                async with asyncio.timeout(share_s):
+                    return await self._connect(addresses[-left], host, port, tls, protocol)
+            except (OSError, TimeoutError):
+                continue  # the next address, and the last one's error is told
+        try:
+            return await self._connect(addresses[-1], host, port, tls, protocol)
+        except ssl.SSLError as error:
+            raise unreachable(host, port, _tls_failure(error)) from None
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise unreachable(host, port, _failure(error)) from None
+
+    async def _connect(
+        self, address: Address, host: str, port: int, tls: bool, protocol: Callable[[], P]
+    ) -> P:
+        name = host.rstrip(".") if literal(host) is None else str(address)
+        _, connected = await asyncio.get_running_loop().create_connection(
+            protocol,
+            str(address),
+            port,
+            flags=socket.AI_NUMERICHOST,
+            ssl=self._tls if tls else None,
+            server_hostname=name if tls else None,
+            ssl_shutdown_timeout=SHUTDOWN_S if tls else None,
+        )
+        return connected
+
+    @functools.cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Built on first use: reading the bundle takes 20 ms.  A tool's own client certificate would be a
+        second one."""
+        context = ssl.create_default_context(cafile=self._ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+
+def _tls_failure(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not valid ({error.verify_message})"
+    return f"the TLS handshake failed ({(error.reason or 'no reason given').lower().replace('_', ' ')})"
+
+
+def _failure(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection was refused; nothing listens there"
+    if isinstance(error, ConnectionError):
+        return "the connection was reset before it was ready"
+    return f"no connection ({error.strerror or type(error).__name__})"

@@ -1,0 +1,235 @@
+"""Bytes of an upstream into answers, with the suspicion that an agent's bytes get.
+
+llhttp (through httptools) knows the grammar and refuses most of what request smuggling lives on: differing or
+doubled Content-Length, Content-Length beside Transfer-Encoding, bare CR or LF, bad chunk sizes.  What it lets
+pass and a proxy must not is refused here: HTTP versions other than 1.0 and 1.1, codings other than
+``chunked``, switching protocols unasked, status codes below 100, heads without end.
+
+Nothing here touches a socket: ``Reader`` is fed, and says after each feed what it has.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import httptools
+
+from sidecar.core.call import Headers, RawHeaders
+from sidecar.core.outbound import Outbound
+from sidecar.wire.body import Body, Source
+from sidecar.wire.held import Held
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Of status lines and fields, interim answers included; of trailers and chunk extensions likewise."""
+MAX_INTERIM = 16
+"""Interim (1xx) answers to one request."""
+_CONTROLS = bytes(range(32)) + b"\x7f"
+
+
+class Malformed(Exception):  # noqa: N818 - what the bytes are
+    """What an upstream sent is not an HTTP/1.1 answer to this request.  The text completes "it sent ..."."""
+
+
+class Carrier(Source, Protocol):
+    """What an answer asks of the connection it arrives on."""
+
+    def abort(self) -> None: ...
+
+
+class LiveAnswer:
+    """An answer whose head is here and whose body may still be coming."""
+
+    __slots__ = ("_source", "body", "headers", "reason", "status", "upgraded")
+
+    def __init__(self, status: int, reason: bytes, headers: Headers, body: Body, source: Carrier) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.body = body
+        self.upgraded: Held | None = None
+        """After a 101: the raw connection, for whoever splices it."""
+        self._source = source
+
+    def abandon(self) -> None:
+        """Nobody will read the rest: drop the connection, unless the answer is complete anyway."""
+        if self.upgraded is not None:
+            self.upgraded.close()
+        elif not self.body.ended:
+            self._source.abort()
+
+
+class Reader:
+    """Reads one connection's answers, one exchange at a time: ``expect``, then ``feed`` until
+    ``complete``."""
+
+    __slots__ = (
+        "_bytes_since_body",
+        "_fields",
+        "_head_only",
+        "_interims",
+        "_parser",
+        "_plain",
+        "_reason",
+        "_request",
+        "_source",
+        "_until_close",
+        "answer",
+        "complete",
+        "early",
+        "heard",
+        "interim",
+        "reusable",
+    )
+
+    def __init__(self, source: Carrier) -> None:
+        self._source = source
+        self._parser: httptools.HttpResponseParser | None = None
+
+    def expect(self, request: Outbound) -> None:
+        """Get ready for the answer to ``request``, which leaves now."""
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+        self._request = request
+        self._head_only = request.method == "HEAD"
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._reason = b""
+        self._bytes_since_body = 0
+        self._interims = 0
+        self._until_close = False
+        self._plain = False
+        self.heard = False
+        """A byte of the answer arrived."""
+        self.answer: LiveAnswer | None = None
+        self.interim: Sequence[tuple[int, Headers]] = ()
+        """Interim answers to pass on; whoever does so empties it."""
+        self.complete = False
+        self.reusable = False
+        """Once complete: another request may follow on this connection."""
+        self.early: bytes | None = None
+        """After a 101: the bytes that followed its head."""
+
+    def feed(self, data: bytes) -> None:
+        """Take a segment.  Raises Malformed, after which the connection is good for nothing."""
+        if not self.heard:
+            self._first(data)
+        self._bytes_since_body += len(data)
+        assert self._parser is not None
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self.early = data[upgrade.args[0] :]
+        except httptools.HttpParserError as error:
+            self.reusable = False
+            if isinstance(error.__context__, Malformed):  # raised in a callback
+                raise error.__context__ from None
+            if not self.complete:  # else it is garbage after an answer that stands
+                raise Malformed(f"something that is not HTTP ({error})") from None
+        if self._bytes_since_body > MAX_HEAD_BYTES and not self.complete:
+            raise Malformed(f"more than {MAX_HEAD_BYTES} bytes of header or trailer fields")
+        if self._head_only and self.complete:
+            self._after_head_only(data)
+
+    def end(self) -> LiveAnswer | None:
+        """The upstream closed its side cleanly: the answer, where that completes it."""
+        if self.answer is None or not self._until_close:
+            return None
+        self.answer.body.end()
+        self.complete = True
+        return self.answer
+
+    def _first(self, data: bytes) -> None:
+        if data[0] != 0x48:  # H: llhttp would also take RTSP and ICE, and skip line breaks
+            raise Malformed("something that is not HTTP")
+        self.heard = True
+        self._plain = data.startswith(b"HTTP/1.1 ")
+
+    def _after_head_only(self, data: bytes) -> None:
+        """llhttp cannot be told that an answer to HEAD has no body, so its parser is at a loss from here
+        on."""
+        self._parser = None
+        if not data.endswith(b"\r\n\r\n"):
+            self.reusable = False
+
+    # What llhttp calls.
+
+    def on_message_begin(self) -> None:
+        self._reason = b""
+        if self.complete:
+            self.reusable = False  # bytes after the answer
+
+    def on_status(self, piece: bytes) -> None:
+        self._reason += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        if self.complete:
+            return
+        fields, self._fields = self._fields, []
+        if self._bytes_since_body > MAX_HEAD_BYTES:
+            _check_size(fields)
+        status = self._parser.get_status_code()
+        if status < 200 and status != 101:
+            self._on_interim(status, Headers(fields))
+            return
+        if status == 101:
+            self._check_switch()
+        headers = Headers(fields)
+        bodyless = self._head_only or status in (101, 204, 304)
+        body = Body(self._source, self._framing(headers, bodyless))
+        self.answer = LiveAnswer(status, self._reason.translate(None, _CONTROLS), headers, body, self._source)
+        if self._head_only:
+            self.on_message_complete()
+
+    def on_body(self, piece: bytes) -> None:
+        self._bytes_since_body = 0
+        if self.complete:
+            self.reusable = False
+        elif self.answer is not None:
+            self.answer.body.feed(piece)
+
+    def on_message_complete(self) -> None:
+        if self.answer is not None and not self.complete:
+            self.complete = True
+            trailers, self._fields = self._fields, []
+            self.answer.body.end(trailers)
+
+    def _on_interim(self, status: int, headers: Headers) -> None:
+        self._interims += 1
+        if status < 100:
+            raise Malformed(f"the status {status:03d}")
+        if self._interims > MAX_INTERIM:
+            raise Malformed(f"more than {MAX_INTERIM} interim answers")
+        self._plain = False
+        if status != 100:
+            self.interim = [*self.interim, (status, headers)]
+
+    def _check_switch(self) -> None:
+        assert self._parser is not None
+        asked = any(name.lower() == b"upgrade" for name, _ in self._request.headers)
+        if not (asked and self._parser.should_upgrade()):
+            raise Malformed("a switch of protocols that nobody asked for")
+
+    def _framing(self, headers: Headers, bodyless: bool) -> int | None:
+        """How the body ends: its length, or None where chunks or the close tell."""
+        assert self._parser is not None
+        version = "1.1" if self._plain else self._parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise Malformed(f"an answer in HTTP/{version}")
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and not (version == "1.1" and _only_chunked(headers)):
+            raise Malformed("a transfer coding other than chunked")
+        length = headers.get(b"content-length")
+        self._until_close = coding is None and length is None and not bodyless
+        self.reusable = version == "1.1" and self._parser.should_keep_alive()
+        return None if length is None else int(length)
+
+
+def _only_chunked(headers: Headers) -> bool:
+    return [coding.strip().lower() for coding in headers.all(b"transfer-encoding")] == [b"chunked"]
+
+
+def _check_size(fields: RawHeaders) -> None:
+    if sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD_BYTES:
+        raise Malformed(f"more than {MAX_HEAD_BYTES} bytes of header fields")

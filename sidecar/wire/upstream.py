@@ -1,0 +1,130 @@
+"""Sending a request to an upstream, and everything that can come of it: an answer, or a Refusal that says
+what is known.
+
+What a refusal says of the outcome follows from one line: the one that writes.  Before it everything is
+``not_sent``, after it ``unknown``.  The lease is asked on the line before, with nothing in between that could
+take time.
+"""
+
+import asyncio
+from typing import Protocol
+
+from sidecar.core.outbound import Outbound
+from sidecar.core.refusal import Refusal
+from sidecar.wire import request as outgoing
+from sidecar.wire.channel import Channel, Inform
+from sidecar.wire.dial import Dialer
+from sidecar.wire.egress import Egress
+from sidecar.wire.held import Held
+from sidecar.wire.pool import Limits, Pool
+from sidecar.wire.response import LiveAnswer
+
+
+class Lease(Protocol):
+    """What must be true right before the first byte leaves."""
+
+    def sending(self) -> None: ...
+
+
+class Body(outgoing.Pieces, Protocol):
+    """A request body: streamed, unless all of it is here already."""
+
+    @property
+    def whole(self) -> bytes | None: ...
+
+
+class HttpUpstream:
+    """Every upstream, over HTTP/1.1, through one pool.  To be made and used on one running loop."""
+
+    def __init__(self, egress: Egress, limits: Limits | None = None, ca_file: str | None = None) -> None:
+        """``ca_file``: a PEM bundle to trust instead of the system's."""
+        self._loop = asyncio.get_running_loop()
+        self._limits = limits or Limits()
+        self._pool = Pool(self._limits, self._loop)
+        self._dialer = Dialer(egress, self._limits.connect_s, ca_file)
+
+    async def send(self, request: Outbound, body: bytes | Body, lease: Lease, inform: Inform) -> LiveAnswer:
+        """Send one request and return its answer, whose body may still be coming.
+
+        A request that only reads and meets a pooled connection which the upstream had given up is sent once
+        more, on a new one.  Raises Refusal: ``upstream-unreachable``, ``upstream-failed``,
+        ``upstream-timeout``, ``egress-denied``, and what ``lease.sending`` or ``body.read`` raise.
+        """
+        deadline = self._loop.time() + request.timeout_ms / 1000
+        if not isinstance(body, bytes) and (arrived := body.whole) is not None:
+            body = arrived
+        channel = self._pool.take((request.scheme, request.host, request.port), fresh=not request.safe)
+        if channel is not None:
+            try:
+                return await self._exchange(channel, request, body, lease, inform, deadline)
+            except Refusal:
+                if not (channel.stale and request.safe and isinstance(body, bytes)):
+                    raise
+        channel = await self._open(request, deadline)
+        return await self._exchange(channel, request, body, lease, inform, deadline)
+
+    async def connect(self, host: str, port: int, timeout_ms: int) -> Held:
+        """A raw connection for a blind tunnel, under the same egress policy.
+
+        Raises Refusal ``egress-denied``, ``upstream-unreachable`` or ``upstream-timeout``, all ``not_sent``.
+        """
+        return await self._dialer.dial(host, port, tls=False, timeout_ms=timeout_ms, protocol=Held)
+
+    def obey(self, egress: Egress) -> None:
+        """Take a new egress policy; idle connections were made under the old one and are closed."""
+        self._dialer.obey(egress)
+        self._pool.close_idle()
+
+    def close(self) -> None:
+        """Drop every connection.  Exchanges in flight fail."""
+        self._pool.close()
+
+    def __repr__(self) -> str:
+        return f"<HttpUpstream {self._pool!r}>"
+
+    async def _exchange(
+        self,
+        channel: Channel,
+        request: Outbound,
+        body: bytes | Body,
+        lease: Lease,
+        inform: Inform,
+        deadline: float,
+    ) -> LiveAnswer:
+        try:
+            pieces = (
+                outgoing.whole(request, body)
+                if isinstance(body, bytes)
+                else outgoing.head_before(request, body)
+            )
+            lease.sending()
+        except BaseException:
+            self._pool.release(channel)  # nothing was written
+            raise
+        answer = channel.start(request, pieces, deadline, inform)
+        if not isinstance(body, bytes):
+            channel.upload(self._upload(channel, body))
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            channel.leave(answer)
+            raise
+
+    async def _upload(self, channel: Channel, body: Body) -> None:
+        try:
+            await outgoing.stream(body, channel.write)
+        except Exception as error:
+            channel.break_off(error)
+
+    async def _open(self, request: Outbound, deadline: float) -> Channel:
+        key = (request.scheme, request.host, request.port)
+        left_ms = int((deadline - self._loop.time()) * 1000)
+        channel = await self._dialer.dial(
+            request.host,
+            request.port,
+            tls=request.scheme == "https",
+            timeout_ms=left_ms,
+            protocol=lambda: Channel(self._pool, key, self._loop),
+        )
+        self._pool.add(channel)
+        return channel
