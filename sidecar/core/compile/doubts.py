@@ -1,0 +1,109 @@
+"""Warnings: what loads, and does less than its author may think.  Said once the whole is known to be good."""
+
+from collections.abc import Sequence
+
+from sidecar.core.compile.process import Process
+from sidecar.core.compile.tool import ToolPart, Written
+from sidecar.core.document import Path
+from sidecar.core.schema.read import Report
+from sidecar.core.schema.tool import NO_INTENT
+from sidecar.core.table import unreachable
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+GATED = ("write", "high_risk")
+
+
+def doubts(report: Report | None, process: Process, tools: Sequence[ToolPart]) -> None:
+    """Add the warnings to the reports."""
+    if report is not None:
+        _exposed(report, process)
+        _not_enforced(report, process.mode == "observe", ("mode",))
+        _weights(report)
+        if process.store.allow_eviction:
+            _warn(
+                report,
+                ("store", "allow_eviction"),
+                "the store may evict keys, and with them locks and answers",
+            )
+        for kind in sorted({"metadata", "private"} - process.egress.deny):
+            _warn(
+                report,
+                ("egress", "deny"),
+                f"'{kind}' is not denied: agents can reach {_REACH[kind]} through the sidecar",
+            )
+    for tool in tools:
+        _tool(tool, process)
+
+
+_REACH = {"metadata": "cloud credentials", "private": "every service of the local network"}
+
+
+def _tool(tool: ToolPart, process: Process) -> None:
+    report = tool.report
+    _blind(tool, process)
+    _not_enforced(report, tool.file.mode == "observe", ("mode",))
+    for written in tool.routes:
+        _not_enforced(report, written.file.mode == "observe", (*written.path, "mode"))
+        _switched_off(report, written)
+    paths = {id(written.route): written.path for written in tool.routes}
+    for route, earlier in unreachable([written.route for written in tool.routes]):
+        message = f"route '{route.name}' can never match; '{earlier.name}' before it takes all its calls"
+        _warn(report, (*paths[id(route)], "name"), message)
+
+
+def _blind(tool: ToolPart, process: Process) -> None:
+    """HTTPS inside CONNECT is not looked into, so a client that tunnels goes ungated."""
+    base = tool.tool.base
+    if base is not None and base.scheme == "http":
+        return
+    open_hosts = [str(host) for host in tool.tool.hosts if host.port in (None, 443)]
+    if open_hosts:
+        reverse = f"http://127.0.0.1:{process.listen.proxy[1] or 'PORT'}/_tool/{tool.tool.name}/..."
+        message = f"CONNECT to {', '.join(open_hosts)} is tunnelled blind, not gated; use the reverse form {reverse}"
+        _warn(tool.report, ("hosts",), f"{message} or http://{open_hosts[0]}/...")
+
+
+def _switched_off(report: Report, written: Written) -> None:
+    route, file, path = written.route, written.file, written.path
+    if route.lane.name not in GATED:
+        return
+    if file.locks == () and route.path.names:
+        _warn(
+            report,
+            (*path, "locks"),
+            f"route '{route.name}' locks nothing: two runs may change one record at once",
+        )
+    if file.intent is NO_INTENT:
+        _warn(report, (*path, "intent"), f"route '{route.name}' knows no duplicates: a retry runs again")
+    elif route.intent is not None and route.intent.until == "change" and not route.locks:
+        message = (
+            f"route '{route.name}' locks no entity, so no change ends its window: 'until: change' is 'window'"
+        )
+        _warn(report, (*path, "intent", "until"), message)
+
+
+def _exposed(report: Report, process: Process) -> None:
+    host = process.listen.proxy[0]
+    if host not in LOOPBACK and not process.identity.users:
+        message = "who reaches this address is any tenant it likes; listen on 127.0.0.1, or name 'users'"
+        _warn(report, ("listen", "proxy"), message)
+
+
+def _not_enforced(report: Report, observed: bool, path: Path) -> None:
+    if observed:
+        _warn(report, path, "mode: observe decides and logs; it neither refuses nor delays")
+
+
+def _weights(report: Report) -> None:
+    message = "weights have no effect in this version: who came first goes first"
+    tenants = report.document.node(("tenants",)).value
+    if isinstance(tenants, dict):
+        for name in tenants:
+            if report.document.has(("tenants", name, "weight")):
+                _warn(report, ("tenants", name, "weight"), message)
+    if report.document.has(("priorities",)):
+        _warn(report, ("priorities",), message)
+
+
+def _warn(report: Report, path: Path, message: str) -> None:
+    report.about(path, message, fatal=False, key=True)

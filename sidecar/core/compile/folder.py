@@ -1,0 +1,139 @@
+"""A whole folder: the process, its tools, and what must agree between them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from sidecar.core.compile.doubts import doubts
+from sidecar.core.compile.process import Process, compile_process
+from sidecar.core.compile.tool import ToolPart, compile_tool
+from sidecar.core.config import Config
+from sidecar.core.document import Document, Path, parse
+from sidecar.core.problems import ConfigError, Problem
+from sidecar.core.schema.read import Report, begun
+from sidecar.core.schema.unavailable import Kind, not_yet
+from sidecar.core.table import Site, Table
+
+PROCESS = "sidecar.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file's bytes."""
+
+    shown: str
+    """Its path as it stands in messages."""
+    name: str
+    """Its path in the folder, with forward slashes."""
+    content: bytes
+
+
+def compile_config(
+    folder: str, files: Sequence[File], found: Sequence[Problem], environ: Mapping[str, str]
+) -> Config:
+    """``files`` as one configuration; ``found`` are problems met on the way to them.  Raises ConfigError."""
+    problems = list(found)
+    reports = {
+        file.name: report for file in files if (report := _opened(file, environ, problems)) is not None
+    }
+    process = compile_process(reports.get(PROCESS), folder)
+    tools = [
+        tool
+        for name, report in reports.items()
+        if name != PROCESS and (tool := compile_tool(report, process))
+    ]
+    _agree(tools)
+    for report in reports.values():
+        problems += report.problems
+    if any(problem.fatal for problem in problems):
+        raise ConfigError(problems)
+    doubts(reports.get(PROCESS), process, tools)
+    warnings = {problem for report in reports.values() for problem in report.problems} | set(problems)
+    return _config(folder, files, process, tools, reports, tuple(sorted(warnings)))
+
+
+def _opened(file: File, environ: Mapping[str, str], problems: list[Problem]) -> Report | None:
+    document, bad = parse(file.shown, file.content, environ)
+    problems += bad
+    if document is None:
+        return None
+    report = Report(document)
+    kind: Kind = "sidecar" if file.name == PROCESS else "routes"
+    if not begun(report):
+        problems += report.problems
+        return None
+    report.problems += not_yet(document, kind)
+    return report
+
+
+def _agree(tools: Iterable[ToolPart]) -> None:
+    """Nothing is claimed twice: a tool's name, a host, a route's name within its tool."""
+    names: dict[str, str] = {}
+    hosts: dict[str, str] = {}
+    for part in tools:
+        report, document = part.report, part.report.document
+        if document.has(("tool",)):
+            _claim(report, ("tool",), names, part.tool.name, document)
+        for index, host in enumerate(part.file.hosts):
+            path: Path = ("hosts", index) if document.has(("hosts", index)) else ("hosts",)
+            _claim(report, path, hosts, host.lower().rstrip("."), document)
+        routes: dict[str, str] = {"default": "what no route names"}
+        for written in part.routes:
+            path = (*written.path, "name")
+            if document.has(path):
+                _claim(report, path, routes, written.file.name, document)
+
+
+def _claim(report: Report, path: Path, claimed: dict[str, str], name: str, document: Document) -> None:
+    if name in claimed:
+        report.value(path, f"is taken by {claimed[name]}")
+    else:
+        claimed[name] = f"{document.file}:{document.node(path).mark.line}"
+
+
+def _config(
+    folder: str,
+    files: Sequence[File],
+    process: Process,
+    tools: Sequence[ToolPart],
+    reports: Mapping[str, Report],
+    warnings: tuple[Problem, ...],
+) -> Config:
+    sites = tuple(_site(tool, process) for tool in tools)
+    return Config(
+        folder=folder,
+        listen=process.listen,
+        store=process.store,
+        table=Table(sites, process.fleet, process.egress.unmatched),
+        sites=sites,
+        identity=process.identity,
+        fleet=process.fleet,
+        lanes=process.lanes,
+        egress=process.egress,
+        limits=process.limits,
+        timeouts=process.timeouts,
+        log=process.log,
+        mode=process.mode,
+        drain_ms=process.drain_ms,
+        digest=_digest(files),
+        written={name: report.document.redacted() for name, report in reports.items()},
+        warnings=warnings,
+    )
+
+
+def _site(part: ToolPart, process: Process) -> Site:
+    return Site.of(
+        part.tool,
+        [written.route for written in part.routes],
+        dict(process.lanes),
+        process.fleet,
+        observe=(part.file.mode or process.mode) == "observe",
+        body_limit=part.file.body_limit or process.limits.body_bytes,
+    )
+
+
+def _digest(files: Sequence[File]) -> str:
+    digest = blake2b(digest_size=8)
+    for file in files:
+        digest.update(b"%d:%s%d:" % (len(file.name), file.name.encode(), len(file.content)) + file.content)
+    return digest.hexdigest()

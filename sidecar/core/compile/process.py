@@ -1,0 +1,116 @@
+"""``sidecar.yaml``: lanes, fleet, identity and what the other rooms are told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sidecar.core.config import Egress, Limits, Listen, Log, Store, Timeouts
+from sidecar.core.document import Path
+from sidecar.core.fleet import Fleet, Tenant
+from sidecar.core.identity import Identities, Rule, Source, User
+from sidecar.core.problems import listed
+from sidecar.core.route import Lane
+from sidecar.core.schema import process as schema
+from sidecar.core.schema.read import Report, read
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What ``sidecar.yaml`` says, ready to run."""
+
+    listen: Listen
+    store: Store
+    identity: Identities
+    fleet: Fleet
+    lanes: Mapping[str, Lane]
+    egress: Egress
+    limits: Limits
+    timeouts: Timeouts
+    log: Log
+    mode: Literal["enforce", "observe"]
+    drain_ms: int
+
+
+def compile_process(report: Report | None, folder: str) -> Process:
+    """The defaults stand in for whatever is missing or wrong; ``report`` is None where there is no file."""
+    file = None if report is None else read(report, schema.SidecarFile)
+    if file is None:
+        file = schema.SidecarFile.model_validate(schema.SidecarFile.stand_in)
+    return Process(
+        listen=Listen(file.listen.proxy, file.listen.admin),
+        store=_store(file.store, folder),
+        identity=_identity(report, file),
+        fleet=_fleet(file),
+        lanes=_lanes(file.lanes),
+        egress=Egress(file.egress.unmatched, frozenset(file.egress.deny), file.egress.allow),
+        limits=Limits(file.limits.header_bytes, file.limits.body, file.limits.connections),
+        timeouts=Timeouts(file.timeouts.connect, file.timeouts.idle),
+        log=Log(file.log.level, file.log.decisions),
+        mode=file.mode,
+        drain_ms=file.drain,
+    )
+
+
+def _store(store: schema.Store, folder: str) -> Store:
+    state = f"{folder}/.sidecar" if store.state is None else store.state
+    return Store(store.url, store.namespace, state, store.lease, store.allow_eviction)
+
+
+def _lanes(lanes: schema.Lanes) -> dict[str, Lane]:
+    written = {"read": lanes.read, "draft": lanes.draft, "write": lanes.write, "high_risk": lanes.high_risk}
+    return {
+        name: Lane(name, lane.cap, lane.wait, lane.on_store_down, lane.counted, lane.durable)
+        for name, lane in written.items()
+    }
+
+
+def _fleet(file: schema.SidecarFile) -> Fleet:
+    return Fleet(
+        cap=file.caps.global_,
+        per_tenant=file.caps.per_tenant,
+        per_workflow=file.caps.per_workflow,
+        per_run=file.caps.per_run,
+        tenants={name: Tenant(own.weight, own.cap, own.queue) for name, own in file.tenants.items()},
+        priorities=file.priorities,
+        tenant_queue=file.queue.per_tenant,
+        total_queue=file.queue.total,
+    )
+
+
+def _identity(report: Report | None, file: schema.SidecarFile) -> Identities:
+    written = file.identity
+    for name, rule in (("pin", written.priority.pin), ("default", written.priority.default)):
+        if report is not None and rule is not None and rule not in file.priorities:
+            known = listed(list(file.priorities))
+            report.value(("identity", "priority", name), f"is no priority; 'priorities' has {known}")
+    return Identities(
+        tenant=_rule(report, "tenant", written.tenant),
+        workflow=_rule(report, "workflow", written.workflow),
+        run=_rule(report, "run", written.run),
+        priority=_rule(report, "priority", written.priority),
+        users=_users(report, file.users),
+        priorities=frozenset(file.priorities),
+    )
+
+
+def _rule(report: Report | None, part: str, written: schema.Source) -> Rule:
+    if report is not None and written.pin is not None and (written.from_ or written.default is not None):
+        report.about(("identity", part), f"identity.{part}: 'pin' stands alone, without 'from' and 'default'")
+    sources = []
+    for index, text in enumerate(written.from_):
+        try:
+            sources.append(Source.parse(text))
+        except ValueError as error:
+            if report is not None:
+                path: Path = ("identity", part, "from", index)
+                report.foreign(path if report.document.has(path) else path[:-1], error, "a source")
+    return Rule(tuple(sources), written.default or "", written.pin)
+
+
+def _users(report: Report | None, written: tuple[schema.User, ...]) -> dict[str, User]:
+    users: dict[str, User] = {}
+    for index, user in enumerate(written):
+        if user.name in users and report is not None:
+            report.value(("users", index, "name"), "is listed twice")
+        users[user.name] = User(user.name, bytes.fromhex(user.token_sha256), user.tenant or user.name)
+    return users

@@ -1,0 +1,231 @@
+"""One tool's file: a ``Tool`` and its ``Route`` values."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from sidecar.core import route as run
+from sidecar.core.compile.process import Process
+from sidecar.core.condition import Condition
+from sidecar.core.document import Path
+from sidecar.core.pattern import HostPattern, PathPattern
+from sidecar.core.route import SAFE, WRITTEN_WINDOW_MS, Base, DownstreamKey, IntentSpec, StoreSpec
+from sidecar.core.schema import tool as schema
+from sidecar.core.schema.read import Report, read
+from sidecar.core.field import TemplateError
+from sidecar.core.template import Template
+
+T = TypeVar("T")
+
+REPLACING = frozenset({"PUT", "DELETE"})
+"""Applied twice they leave what they leave applied once (RFC 9110 section 9.2.2)."""
+
+_CEL_PLACE = re.compile(r"\b1:(\d+): ")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A route as it will run, beside what was written for it."""
+
+    path: Path
+    file: schema.Route
+    route: run.Route
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPart:
+    """What one file contributes."""
+
+    report: Report
+    file: schema.ToolFile
+    tool: run.Tool
+    routes: tuple[Written, ...]
+
+
+def compile_tool(report: Report, process: Process) -> ToolPart | None:
+    """None where the file says too little to go on; ``report`` has the reasons."""
+    file = read(report, schema.ToolFile, leave="routes")
+    if file is None:
+        return None
+    tool = _tool(report, file, process)
+    written = report.document.plain(("routes",)) if report.document.has(("routes",)) else []
+    if not isinstance(written, list):
+        report.value(("routes",), "must be a list; write [...]")
+        written = []
+    routes = []
+    for index in range(len(written)):
+        path: Path = ("routes", index)
+        route = read(report, schema.Route, path)
+        if route is not None and (compiled := _route(report, path, route, file, tool, process)) is not None:
+            routes.append(Written(path, route, compiled))
+    return ToolPart(report, file, tool, tuple(routes))
+
+
+def _tool(report: Report, file: schema.ToolFile, process: Process) -> run.Tool:
+    hosts = [
+        _tried(
+            report,
+            ("hosts", index),
+            HostPattern.parse,
+            host,
+            "a host; write api.example.com or *.example.com",
+        )
+        for index, host in enumerate(file.hosts)
+    ]
+    if not report.document.has(("hosts",)) and not report.document.has(("upstream",)):
+        report.about((), "a tool needs 'hosts', 'upstream' or both; without them no call reaches it")
+    upstream = (
+        None if file.upstream is None else _tried(report, ("upstream",), Base.parse, file.upstream, "a URL")
+    )
+    return run.Tool(
+        name=file.tool,
+        hosts=tuple(host for host in hosts if host is not None),
+        base=upstream,
+        timeout_ms=file.timeout,
+        connect_timeout_ms=process.timeouts.connect_ms
+        if file.connect_timeout is None
+        else file.connect_timeout,
+        caps={lane: cap for lane, cap in file.caps.items() if isinstance(cap, int)},
+        credentials=tuple(
+            filter(None, (_credential(report, index, text) for index, text in enumerate(file.credential)))
+        ),
+        downstream=_downstream(report, file.downstream_key),
+    )
+
+
+def _credential(report: Report, index: int, text: str) -> str | None:
+    place, colon, name = text.partition(":")
+    if place not in ("header", "query") or not colon or not name or not name.isascii() or " " in name:
+        report.value(("credential", index), "is not a place; write header:NAME or query:NAME")
+        return None
+    return f"header:{name.lower()}" if place == "header" else text
+
+
+def _downstream(report: Report, key: schema.DownstreamKey | None) -> DownstreamKey | None:
+    if key is None:
+        return None
+    if key.header is not None and key.query is None and key.body is None:
+        return DownstreamKey("header", key.header, key.retention, key.max_length)
+    if key.query is not None and key.header is None and key.body is None:
+        return DownstreamKey("query", key.query, key.retention, key.max_length)
+    if key.body is not None and key.header is None and key.query is None:
+        return DownstreamKey("body", key.body, key.retention, key.max_length)
+    report.about(
+        ("downstream_key",), "downstream_key needs exactly one of 'header', 'query' and 'body'", key=True
+    )
+    return None
+
+
+def _route(
+    report: Report, path: Path, file: schema.Route, head: schema.ToolFile, tool: run.Tool, process: Process
+) -> run.Route | None:
+    pattern = _tried(report, (*path, "match", "path"), PathPattern.parse, file.match.path, "a path pattern")
+    methods = frozenset(file.match.method)
+    when = None
+    if file.match.when is not None:
+        when = _tried(report, (*path, "match", "when"), Condition.parse, file.match.when, "a condition")
+    parameters = None if pattern is None else pattern.names
+    lane = process.lanes[file.lane or ("read" if methods and methods <= SAFE else "write")]
+    gated = lane.name in ("write", "high_risk")
+    locks = _locks(report, path, file, parameters, f"{tool.name}:{{path}}" if gated else "")
+    intent = _intent(report, path, file, parameters, gated)
+    store = _store(report, (*path, "store"), file.store)
+    _check_resend(report, path, file, methods, tool)
+    if pattern is None:
+        return None
+    return run.Route(
+        tool=tool if file.timeout is None else replace(tool, timeout_ms=file.timeout),
+        name=file.name,
+        lane=lane,
+        standing=process.fleet.standing(lane, tool),
+        methods=methods,
+        path=pattern,
+        when=when,
+        locks=locks,
+        intent=intent,
+        store=store,
+        resolve=None if file.unknown.resolve == "probe" else file.unknown.resolve,
+        quarantine=file.unknown.quarantine or ("resolved" if lane.name == "high_risk" else "deadline"),
+        observe=(file.mode or head.mode or process.mode) == "observe",
+        body_limit=file.body_limit or head.body_limit or process.limits.body_bytes,
+    )
+
+
+def _locks(
+    report: Report, path: Path, file: schema.Route, parameters: frozenset[str] | None, default: str
+) -> tuple[Template, ...]:
+    if file.locks is None:
+        return (Template.parse(default),) if default else ()
+    locks = []
+    for index, lock in enumerate(file.locks):
+        at: Path = (*path, "locks", index)
+        at = (*at, "key") if report.document.has((*at, "key")) else at
+        locks.append(
+            _tried(report, at, lambda text: Template.parse(text, parameters), lock.key, "a template")
+        )
+    return tuple(lock for lock in locks if lock is not None)
+
+
+def _intent(
+    report: Report, path: Path, file: schema.Route, parameters: frozenset[str] | None, gated: bool
+) -> IntentSpec | None:
+    written = file.intent
+    if written is schema.NO_INTENT:
+        return None
+    if written is None:
+        return IntentSpec() if gated else None
+    key = None
+    if written.key is not None:
+        at = (*path, "intent", "key")
+        key = _tried(report, at, lambda text: Template.parse(text, parameters), written.key, "a template")
+    own = IntentSpec(key)
+    return IntentSpec(
+        key=key,
+        explicit=written.explicit or ("trust" if written.key is None else "ignore"),
+        scope=written.scope,
+        until=written.until,
+        window_ms=written.window or (own.window_ms if written.key is None else WRITTEN_WINDOW_MS),
+    )
+
+
+def _store(report: Report, path: Path, kept: schema.Kept) -> StoreSpec:
+    if kept.statuses is None:
+        return StoreSpec(keep_bytes=kept.keep_bytes, retention_ms=kept.retention)
+    statuses: set[int] = set()
+    for index, text in enumerate(kept.statuses):
+        if text.endswith("xx"):
+            first = int(text[0]) * 100
+            statuses |= set(range(first, first + 100)) - run.NEVER_STORED
+        elif int(text) in run.NEVER_STORED:
+            report.value(
+                (*path, "statuses", index), "is never stored: the same call may well succeed a moment later"
+            )
+        else:
+            statuses.add(int(text))
+    return StoreSpec(frozenset(statuses), kept.keep_bytes, kept.retention)
+
+
+def _check_resend(
+    report: Report, path: Path, file: schema.Route, methods: frozenset[str], tool: run.Tool
+) -> None:
+    """An unknown outcome is sent again only where sending twice is sending once."""
+    if (
+        file.unknown.resolve == "resend"
+        and tool.downstream is None
+        and not (methods and methods <= REPLACING)
+    ):
+        why = "may apply it twice: the tool has no 'downstream_key', and only PUT and DELETE replace a state"
+        report.value((*path, "unknown", "resolve"), f"{why}; write 'hold'")
+
+
+def _tried(report: Report, path: Path, parse: Callable[[str], T], text: str, noun: str) -> T | None:
+    """What ``parse`` makes of ``text``, or None and its complaint told at the character it is about."""
+    try:
+        return parse(text)
+    except TemplateError as error:
+        report.foreign(path, error, noun, error.position)
+    except ValueError as error:
+        place = _CEL_PLACE.search(str(error))
+        report.foreign(path, error, noun, int(place[1]) - 1 if place else None)
+    return None

@@ -1,0 +1,99 @@
+"""Everything that a configuration folder says, ready to run.  Built whole or not at all, and never changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sidecar.core.fleet import Fleet
+from sidecar.core.identity import Identities
+from sidecar.core.problems import Problem
+from sidecar.core.route import Lane
+from sidecar.core.table import Site, Table
+from sidecar.core.units import Network
+
+Address = tuple[str, int]
+"""Host and port; port 0 lets the system choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where this process listens.  Read once: a change needs a restart."""
+
+    proxy: Address
+    admin: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Which store the fleet shares.  Read once: a change needs a restart."""
+
+    url: str
+    """``embedded``, or ``redis://``, ``rediss://``, ``unix://``; may hold a password, so it is never logged."""
+    namespace: str
+    state: str
+    """Folder of the embedded store."""
+    lease_ms: int
+    allow_eviction: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """Where calls may go."""
+
+    unmatched: Literal["tunnel", "deny"]
+    deny: frozenset[str]
+    """``metadata``, ``private``."""
+    allow: tuple[Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what an agent may send."""
+
+    header_bytes: int
+    body_bytes: int
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long the wire waits."""
+
+    connect_ms: int
+    idle_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What is written where."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    decisions: str
+    """``stdout``, ``stderr``, ``off``, or the path of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration that was found good."""
+
+    folder: str
+    listen: Listen
+    store: Store
+    table: Table
+    sites: tuple[Site, ...]
+    """The tools with their routes, in order of their files' names."""
+    identity: Identities
+    fleet: Fleet
+    lanes: Mapping[str, Lane]
+    egress: Egress
+    limits: Limits
+    timeouts: Timeouts
+    log: Log
+    mode: Literal["enforce", "observe"]
+    """As ``sidecar.yaml`` says; each route knows its own."""
+    drain_ms: int
+    digest: str
+    """Of the files' content, without the environment: tells two configurations apart, and no secret."""
+    written: Mapping[str, object]
+    """File name to what it says, with values from the environment and secrets left out."""
+    warnings: tuple[Problem, ...] = ()

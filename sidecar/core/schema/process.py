@@ -1,0 +1,243 @@
+"""``sidecar.yaml``: this process, the fleet's caps, and who the agents are."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from sidecar.core.schema.fields import (
+    Address,
+    Cap,
+    Count,
+    Duration,
+    Fields,
+    Flag,
+    Identifier,
+    Mode,
+    Name,
+    Network,
+    Sha256,
+    Size,
+    Text,
+    Texts,
+    Version,
+    Wait,
+    Weight,
+    field,
+    filled,
+    needed,
+)
+
+
+class Listen(Fields):
+    """Where this process listens."""
+
+    proxy: Address = field("127.0.0.1:8080", "Where agents send their calls. Port 0 picks a free one.")
+    admin: Address = field("127.0.0.1:9901", "Health, metrics and state.")
+
+
+class Store(Fields):
+    """Where claims, leases and answers are kept."""
+
+    url: Text = field(
+        "embedded",
+        "`embedded`, or `redis://`, `rediss://`, `unix://`. Every sidecar of a fleet names the same.",
+    )
+    namespace: Name = field(
+        "default", "Sidecars of one namespace share locks, caps and answers; two namespaces never meet."
+    )
+    state: Text | None = field(
+        None, "Folder of the embedded store. Default: `.sidecar` in the configuration folder."
+    )
+    lease: Duration = field(
+        "15s", "How long a grant outlives a sidecar that died. Renewed at a third of it while a call runs."
+    )
+    allow_eviction: Flag = field("false", "Start although the server may evict keys, and with them locks.")
+
+
+class Source(Fields):
+    """Where one part of the identity comes from."""
+
+    from_: Texts = field(
+        [], "In this order: `proxy-user`, `header:NAME`, `baggage:KEY`, `traceparent`.", alias="from"
+    )
+    pin: Identifier | None = field(
+        None, "A fixed value, instead of `from`: nothing that a caller sends can change it."
+    )
+    default: Identifier | None = field(None, "Where no source has a value.")
+
+
+def _source(default: str | None, *sources: str) -> BeforeValidator:
+    """What one part of the identity has by default.  A pin has no sources, so it gets none."""
+    known: dict[str, Any] = {"from": list(sources)} | ({} if default is None else {"default": default})
+    return BeforeValidator(
+        lambda value: {**known, **value} if isinstance(value, dict) and "pin" not in value else value
+    )
+
+
+class Identity(Fields):
+    """Who makes a call. All of it is stripped before the call leaves."""
+
+    tenant: Annotated[Source, _source("default", "proxy-user", "header:X-Agent-Tenant", "baggage:tenant")] = (
+        field(
+            {},
+            "On whose behalf. Default: `{from: [proxy-user, header:X-Agent-Tenant, baggage:tenant], default: default}`.",
+        )
+    )
+    workflow: Annotated[Source, _source("default", "header:X-Agent-Workflow")] = field(
+        {},
+        "In which kind of work. Default: `{from: [header:X-Agent-Workflow], default: default}`.",
+    )
+    run: Annotated[Source, _source(None, "header:X-Agent-Run", "traceparent")] = field(
+        {},
+        "In which execution of it; empty where nobody says. Default: `{from: [header:X-Agent-Run, traceparent]}`.",
+    )
+    priority: Annotated[Source, _source("interactive", "header:X-Agent-Priority")] = field(
+        {}, "A name from `priorities`. Default: `{from: [header:X-Agent-Priority], default: interactive}`."
+    )
+
+
+class User(Fields):
+    """One agent that proves itself in the proxy URL, `http://NAME:TOKEN@127.0.0.1:8080`."""
+
+    name: Name = needed("The user name in the proxy URL.")
+    token_sha256: Sha256 = needed("SHA-256 of its token, in hex: `printf %s TOKEN | sha256sum`.")
+    tenant: Identifier | None = field(None, "The tenant it is pinned to. Default: its name.")
+
+
+class FleetCaps(Fields):
+    """How many counted calls may be in flight at once, across the fleet. No cap unless given."""
+
+    global_: Cap | None = field(None, "In all.", alias="global")
+    per_tenant: Cap | None = field(None, "For each tenant.")
+    per_workflow: Cap | None = field(None, "For each workflow of a tenant.")
+    per_run: Cap | None = field(None, "For each run of a tenant.")
+
+
+class Lane(Fields):
+    """How calls of one kind are treated."""
+
+    cap: Cap | None = field(None, "At most so many in flight, across the fleet. No cap unless given.")
+    wait: Wait = field(
+        "10s", "How long a call may wait for a slot, a lock or a running twin. `0` never waits."
+    )
+    on_store_down: Literal["allow", "refuse"] = field(
+        "refuse", "Without the store: `refuse` at once, or `allow` ungated and counted."
+    )
+    counted: Flag = field("true", "Whether its calls count in the global, tenant, workflow and run caps.")
+    durable: Flag = field("false", "Wait for the store's replicas before the first byte leaves.")
+    min: Cap | None = field(None, "Slots kept for this lane.")
+    borrow: Flag | None = field(None, "Lend idle slots to other lanes.")
+
+
+class Lanes(Fields):
+    """The four lanes. What a lane leaves out keeps its default."""
+
+    read: Annotated[Lane, filled(wait="2s", on_store_down="allow", counted="false")] = field(
+        {}, "Changes nothing. Default: `{wait: 2s, on_store_down: allow, counted: false}`."
+    )
+    draft: Annotated[Lane, filled(on_store_down="allow")] = field(
+        {}, "Changes what nobody outside sees. Default: `{wait: 10s, on_store_down: allow}`."
+    )
+    write: Annotated[Lane, filled()] = field(
+        {}, "Changes a record. Default: `{wait: 10s, on_store_down: refuse}`."
+    )
+    high_risk: Annotated[Lane, filled(wait="20s", durable="true")] = field(
+        {},
+        "Moves money, or cannot be taken back. Default: `{wait: 20s, on_store_down: refuse, durable: true}`.",
+    )
+
+
+class Tenant(Fields):
+    """What one tenant has that others have not."""
+
+    weight: Weight = field("1", "Its share where tenants wait for the same slots.")
+    cap: Cap | None = field(None, "Instead of `caps.per_tenant`.")
+    queue: Count | None = field(None, "Instead of `queue.per_tenant`.")
+    min: Cap | None = field(None, "Slots kept for this tenant.")
+    borrow: Flag | None = field(None, "Lend them while idle.")
+
+
+class Queue(Fields):
+    """How many calls may wait at once, across the fleet. One more is refused at once."""
+
+    per_tenant: Count = field("100", "For each tenant.")
+    total: Count = field("10000", "In all.")
+
+
+class Egress(Fields):
+    """Where calls may go."""
+
+    unmatched: Literal["tunnel", "deny"] = field(
+        "tunnel", "Hosts that no tool claims: passed through ungated, or refused."
+    )
+    deny: tuple[Literal["metadata", "private"], ...] = field(
+        ["metadata", "private"],
+        "`metadata`: cloud metadata services. `private`: private, loopback and link-local addresses.",
+    )
+    allow: tuple[Network, ...] = field(
+        [], "Networks that are allowed all the same. Loopback upstreams need `127.0.0.0/8` here."
+    )
+
+
+class Tls(Fields):
+    """The authority that interception signs with."""
+
+    ca_cert: Text = needed("Path of its certificate.")
+    ca_key: Text = needed("Path of its key.")
+
+
+class Log(Fields):
+    """What is written where."""
+
+    level: Literal["debug", "info", "warning", "error"] = field(
+        "info", "How much the process says on stderr."
+    )
+    decisions: Text = field(
+        "stdout", "One JSON line per gated call: `stdout`, `stderr`, `off`, or the path of a file."
+    )
+
+
+class Limits(Fields):
+    """Bounds on what an agent may send."""
+
+    header_bytes: Size = field("64KiB", "A request's header block.")
+    body: Size = field(
+        "1MiB", "A body that a route must look into; others stream. A tool and a route may say otherwise."
+    )
+    connections: Cap = field("10000", "Open connections from agents.")
+
+
+class Timeouts(Fields):
+    """How long the wire waits."""
+
+    connect: Duration = field("5s", "For a connection to an upstream, TLS included.")
+    idle: Duration = field("60s", "Before an unused connection is closed, to agents and upstreams alike.")
+
+
+class SidecarFile(Fields):
+    """`sidecar.yaml`: this process, the fleet's caps, and who the agents are."""
+
+    stand_in = {"version": "1"}
+
+    version: Version = needed("The version of this format: 1.")
+    listen: Listen = field({}, "Where this process listens.")
+    store: Store = field({}, "Where claims, leases and answers are kept.")
+    identity: Identity = field({}, "Who makes a call.")
+    users: tuple[User, ...] = field(
+        [], "Agents that must prove themselves. None: any user name is taken as it is."
+    )
+    caps: FleetCaps = field({}, "How many calls may be in flight at once, across the fleet.")
+    lanes: Lanes = field({}, "How calls of each kind are treated.")
+    tenants: dict[Identifier, Tenant] = field({}, "What single tenants have that others have not.")
+    priorities: dict[Name, Weight] = field(
+        {"interactive": "8", "background": "1"}, "Names that a call may carry, and their weights."
+    )
+    queue: Queue = field({}, "How many calls may wait at once.")
+    egress: Egress = field({}, "Where calls may go.")
+    tls: Tls | None = field(None, "Interception of HTTPS. Absent: CONNECT is tunnelled blind.")
+    mode: Mode = field("enforce", "`observe`: decide and log, never refuse or delay.")
+    log: Log = field({}, "What is written where.")
+    limits: Limits = field({}, "Bounds on what an agent may send.")
+    timeouts: Timeouts = field({}, "How long the wire waits.")
+    drain: Wait = field("25s", "On SIGTERM: how long calls in flight may take to finish.")
+    clients: Any = field(None, "How the agents' HTTP clients are known.")

@@ -1,0 +1,181 @@
+"""``routes/*.yaml``: one tool, and how its calls are gated."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator
+
+from sidecar.core.schema.fields import (
+    CapOrAuto,
+    Duration,
+    FieldName,
+    Fields,
+    KeyLength,
+    LaneName,
+    Methods,
+    Mode,
+    Name,
+    Rate,
+    Size,
+    Statuses,
+    Text,
+    Texts,
+    Url,
+    Version,
+    field,
+    needed,
+)
+
+
+class DownstreamKey(Fields):
+    """Where the upstream takes an idempotency key that it honours. Exactly one of `header`, `query` and `body`."""
+
+    header: FieldName | None = field(None, "The header field that carries it.")
+    query: FieldName | None = field(None, "The query parameter that carries it.")
+    body: FieldName | None = field(None, "The top-level JSON field that carries it.")
+    retention: Duration = field(
+        "24h", "How long the upstream remembers it. Past that an unknown outcome is never sent again."
+    )
+    max_length: KeyLength = field("255", "The longest key that the upstream takes, in characters.")
+
+
+class Match(Fields):
+    """Which calls a route is for. Everything given must hold."""
+
+    method: Methods = field([], "One method, or a list. None given: every method.")
+    path: Text = needed(
+        "`/deals/{id}`: a segment in braces is a parameter, `{rest...}` at the end takes the whole tail."
+    )
+    when: Text | None = field(
+        None, "A CEL condition over `method host path query header body tenant workflow run`."
+    )
+
+
+class Lock(Fields):
+    """An entity that one call at a time may hold. A bare text is its key."""
+
+    key: Text = needed("A template; a list of values gives one lock each.")
+    hold: Literal["call", "run"] = field("call", "Who holds it.")
+    idle: Duration | None = field(None, "How long a run keeps it between calls.")
+
+
+LockOrKey = Annotated[
+    Lock,
+    BeforeValidator(
+        lambda value: {"key": value} if isinstance(value, str) else value, json_schema_input_type=str | Lock
+    ),
+]
+
+
+class Intent(Fields):
+    """What makes two calls the same."""
+
+    key: Text | None = field(None, "A template. Default: method, path, query and canonical body.")
+    window: Duration | None = field(
+        None, "How long a twin is a duplicate. Default: `10m` with a `key`, else `60s`."
+    )
+    until: Literal["change", "window"] | None = field(
+        None,
+        "`change`: a twin is a duplicate while its entities are unchanged. `window`: for the whole window. "
+        "Default: `change` for PUT, PATCH and DELETE, else `window`.",
+    )
+    scope: Literal["tenant", "workflow", "run"] = field("tenant", "Among whom a twin is a twin.")
+    explicit: Literal["trust", "ignore", "require"] | None = field(
+        None, "The caller's own `Idempotency-Key`. Default: `ignore` with a `key`, else `trust`."
+    )
+
+
+NO_INTENT: Final = Intent.model_construct()
+"""``intent: none``, told by identity: an empty mapping means the defaults."""
+
+IntentOrNone = Annotated[
+    Intent,
+    BeforeValidator(
+        lambda value: NO_INTENT if value == "none" else value, json_schema_input_type=Literal["none"] | Intent
+    ),
+]
+
+
+class Unknown(Fields):
+    """What becomes of a call whose outcome nobody knows."""
+
+    resolve: Literal["hold", "resend", "probe"] | None = field(
+        None,
+        "`hold`: refused until a person or the retention ends it. `resend`: may run again while that is safe. "
+        "Default: `resend` for PUT, DELETE and tools with a `downstream_key`, else `hold`.",
+    )
+    quarantine: Literal["deadline", "resolved"] | None = field(
+        None, "How long its locks are kept. Default: `resolved` in `high_risk`, else `deadline`."
+    )
+    probe: Any = field(None, "How to ask the upstream what happened.")
+
+
+class Kept(Fields):
+    """Which answers are stored, and replayed to a twin."""
+
+    statuses: Statuses | None = field(None, "Default: 2xx, and the 4xx that would come again.")
+    keep_bytes: Size = field("256KiB", "A larger body is passed on and not kept.")
+    retention: Duration = field("24h", "How long an explicit key, or an unknown outcome, is remembered.")
+
+
+class Route(Fields):
+    """One kind of call, and how it is gated. The first route that matches wins."""
+
+    stand_in = {"name": "unnamed"}
+
+    name: Name = needed("Names it in headers, logs and metrics.")
+    match: Match = needed("Which calls it is for.")
+    lane: LaneName | None = field(
+        None, "Default: `read` where `match.method` has only GET, HEAD and OPTIONS, else `write`."
+    )
+    locks: tuple[LockOrKey, ...] | None = field(
+        None,
+        "Entities that one call at a time may hold, as templates. `[]`: none. Default: `{tool}:{path}` outside `read`.",
+    )
+    intent: IntentOrNone | None = field(
+        None,
+        "What makes two calls the same. `none`: every call runs. Default: derived from the whole call outside `read`.",
+    )
+    unknown: Unknown = field({}, "What becomes of a call whose outcome nobody knows.")
+    store: Kept = field({}, "Which answers are stored, and replayed to a twin.")
+    timeout: Duration | None = field(None, "Instead of the tool's.")
+    body_limit: Size | None = field(None, "Instead of the tool's.")
+    mode: Mode | None = field(None, "Instead of the tool's.")
+    order: Any = field(None, "Which step must come before this one.")
+    approval: Any = field(None, "When a person must agree.")
+    fresh: Any = field(None, "Entities that must be as the run last read them.")
+    observes: Any = field(None, "Entities that this call reads.")
+
+
+class ToolFile(Fields):
+    """`routes/*.yaml`: one tool, and how its calls are gated."""
+
+    stand_in = {"version": "1", "tool": "unnamed"}
+
+    version: Version = needed("The version of this format: 1.")
+    tool: Name = needed("Names it in headers, logs, metrics and `/_tool/NAME/...`.")
+    hosts: Texts = field(
+        [],
+        "Whose calls it takes: `api.example.com`, `*.example.com`, with `:PORT` where it is not the usual one.",
+    )
+    upstream: Url | None = field(None, "Where its calls go. Default: the host that the call names.")
+    timeout: Duration = field("30s", "From the first attempt to connect until the last byte of the answer.")
+    connect_timeout: Duration | None = field(None, "Default: `timeouts.connect` in `sidecar.yaml`.")
+    body_limit: Size | None = field(
+        None, "A body that a route must look into. Default: `limits.body` in `sidecar.yaml`."
+    )
+    caps: dict[LaneName, CapOrAuto] = field(
+        {}, "For each lane, how many of this tool's calls may be in flight, across the fleet."
+    )
+    rate: Rate | None = field(None, "How many calls in a period.")
+    credential: Texts = field(
+        ["header:Authorization", "header:X-Api-Key"],
+        "Where the caller's account shows, as `header:NAME` or `query:NAME`. "
+        "Its hash is part of every intent: another account never gets this one's answer.",
+    )
+    downstream_key: DownstreamKey | None = field(None, "Only for an API that honours idempotency keys.")
+    mode: Mode | None = field(
+        None, "`observe`: decide and log, never refuse or delay. Default: `mode` in `sidecar.yaml`."
+    )
+    routes: tuple[Route, ...] = field(
+        [], "First match wins. A call that none names is gated by safe defaults."
+    )
