@@ -76,6 +76,11 @@ class Channel(asyncio.Protocol):
         self._inform: Inform
         self._transport: asyncio.Transport
 
+    @property
+    def usable(self) -> bool:
+        """Nothing is known to be wrong with it."""
+        return not (self._closed or self._transport.is_closing())
+
     # What a caller does.
 
     def start(
@@ -124,11 +129,21 @@ class Channel(asyncio.Protocol):
         else:
             self.break_off(timed_out(self.key[1], self._request.timeout_ms, safe=self._request.safe))
 
+    def stop(self) -> None:
+        """The sidecar stops."""
+        if self._exchange is None:
+            self.close()
+        else:
+            self._fail("the sidecar stopped before the answer was complete")
+
     def close(self) -> None:
-        """Close once what was written has left."""
+        """Close politely, unless the upstream still has to take what by now it will never want."""
         if not self._closed:
             self._end()
-            self._transport.close()
+            if self._transport.get_write_buffer_size():
+                self._transport.abort()
+            else:
+                self._transport.close()
 
     def abort(self) -> None:
         if not self._closed:

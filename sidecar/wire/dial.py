@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
-from sidecar.wire.egress import Address, Egress, literal
+from sidecar.wire.egress import Address, literal
 from sidecar.wire.refusals import timed_out_unsent, unreachable
 from sidecar.wire.resolve import Resolver
 
@@ -23,13 +23,10 @@ SHUTDOWN_S = 1.0
 class Dialer:
     """Connects to hosts under an egress policy."""
 
-    def __init__(self, egress: Egress, connect_s: float, ca_file: str | None) -> None:
-        self._resolver = Resolver(egress)
+    def __init__(self, resolver: Resolver, connect_s: float, ca_file: str | None = None) -> None:
+        self._resolver = resolver
         self._connect_s = connect_s
         self._ca_file = ca_file
-
-    def obey(self, egress: Egress) -> None:
-        self._resolver.obey(egress)
 
     async def dial(self, host: str, port: int, *, tls: bool, timeout_ms: int, protocol: Callable[[], P]) -> P:
         """A connection to ``host``, in the hands of a new ``protocol``.

@@ -11,6 +11,7 @@ all connections stands in for a timer per call.
 """
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 from sidecar.wire.channel import Channel
@@ -56,16 +57,15 @@ class Pool:
         """An idle channel, the youngest, or None; ``fresh`` for a request that must not meet a closing
         one."""
         idle = self._idle.get(key)
-        if not idle:
-            return None
-        channel = idle[-1]
-        if fresh:
-            limit_s = min(self._limits.fresh_s, channel.keep_alive_s - MARGIN_S)
-            if self._loop.time() - channel.idle_since > limit_s:
+        while idle:
+            channel = idle[-1]
+            if fresh and self._loop.time() > min(channel.idle_since + self._limits.fresh_s, channel.deadline):
                 return None
-        idle.pop()
-        self._idle_count -= 1
-        return channel
+            idle.pop()
+            self._idle_count -= 1
+            if channel.usable:
+                return channel
+        return None
 
     def add(self, channel: Channel) -> None:
         """A channel was connected; it is busy until it is released."""
@@ -78,7 +78,9 @@ class Pool:
             channel.close()
             return
         now = channel.idle_since = self._loop.time()
-        channel.deadline = now + min(self._limits.idle_s, channel.keep_alive_s - MARGIN_S)
+        channel.deadline = now + self._limits.idle_s
+        if channel.keep_alive_s < math.inf:
+            channel.deadline = min(channel.deadline, now + channel.keep_alive_s - MARGIN_S)
         idle = self._idle.get(channel.key)
         if idle is None:
             idle = self._idle[channel.key] = []
@@ -102,7 +104,7 @@ class Pool:
     def close(self) -> None:
         """Drop everything; exchanges in flight fail."""
         for channel in list(self._open):
-            channel.expire()
+            channel.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

@@ -6,7 +6,7 @@ that changes its mind between the check and the connection gains nothing.
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ipaddress import ip_address
 
 from sidecar.tasks import spawn
@@ -19,11 +19,22 @@ MAX_NAMES = 1024
 """An agent may invent names without end; the memory of them may not grow with it."""
 
 
+LookUp = Callable[[str], Awaitable[Iterable[str]]]
+"""A name to the addresses it has.  Raises OSError."""
+
+
+async def system(host: str) -> Iterable[str]:
+    """Ask the system's resolver: its hosts file, its search list, its DNS."""
+    entries = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in entries]
+
+
 class Resolver:
     """Host names to addresses.  Concurrent questions for one name share one look-up."""
 
-    def __init__(self, egress: Egress) -> None:
+    def __init__(self, egress: Egress, look_up: LookUp = system) -> None:
         self._egress = egress
+        self._look_up = look_up
         self._known: dict[str, tuple[float, list[Address]]] = {}
         self._asking: dict[str, asyncio.Task[list[Address] | OSError]] = {}
 
@@ -40,12 +51,12 @@ class Resolver:
         if address is not None:
             return self._egress.admit(host, [address])
         self._egress.check_name(host, port)
-        found = await self._look_up(host.lower().rstrip("."))
+        found = await self._find(host.lower().rstrip("."))
         if isinstance(found, OSError):
             raise unreachable(host, port, f"the name does not resolve ({found.strerror or 'no answer'})")
         return self._egress.admit(host, found)
 
-    async def _look_up(self, host: str) -> list[Address] | OSError:
+    async def _find(self, host: str) -> list[Address] | OSError:
         known = self._known.get(host)
         if known is not None and known[0] > asyncio.get_running_loop().time():
             return known[1]
@@ -55,17 +66,18 @@ class Resolver:
         return await asyncio.shield(asking)  # one caller's timeout must not fail the others
 
     async def _ask(self, host: str) -> list[Address] | OSError:
-        loop = asyncio.get_running_loop()
         try:
-            entries = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            texts = await self._look_up(host)
         except OSError as error:
             return error
         except ValueError:  # the IDNA codec has its own idea of a name
             return OSError(0, "not a valid name")
         finally:
             del self._asking[host]
-        found = list(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries))
+        found = list(dict.fromkeys(ip_address(text.partition("%")[0]) for text in texts))
+        if not found:
+            return OSError(0, "no addresses")
         if len(self._known) >= MAX_NAMES:
             self._known.clear()
-        self._known[host] = (loop.time() + TTL_S, found)
+        self._known[host] = (asyncio.get_running_loop().time() + TTL_S, found)
         return found

@@ -17,6 +17,8 @@ from sidecar.wire.dial import Dialer
 from sidecar.wire.egress import Egress
 from sidecar.wire.held import Held
 from sidecar.wire.pool import Limits, Pool
+from sidecar.wire.refusals import unreachable
+from sidecar.wire.resolve import Resolver
 from sidecar.wire.response import LiveAnswer
 
 
@@ -41,7 +43,8 @@ class HttpUpstream:
         self._loop = asyncio.get_running_loop()
         self._limits = limits or Limits()
         self._pool = Pool(self._limits, self._loop)
-        self._dialer = Dialer(egress, self._limits.connect_s, ca_file)
+        self._resolver = Resolver(egress)
+        self._dialer = Dialer(self._resolver, self._limits.connect_s, ca_file)
 
     async def send(self, request: Outbound, body: bytes | Body, lease: Lease, inform: Inform) -> LiveAnswer:
         """Send one request and return its answer, whose body may still be coming.
@@ -51,7 +54,7 @@ class HttpUpstream:
         ``upstream-timeout``, ``egress-denied``, and what ``lease.sending`` or ``body.read`` raise.
         """
         deadline = self._loop.time() + request.timeout_ms / 1000
-        if not isinstance(body, bytes) and (arrived := body.whole) is not None:
+        if not isinstance(body, bytes) and (arrived := body.whole) is not None and not body.trailers:
             body = arrived
         channel = self._pool.take((request.scheme, request.host, request.port), fresh=not request.safe)
         if channel is not None:
@@ -72,7 +75,7 @@ class HttpUpstream:
 
     def obey(self, egress: Egress) -> None:
         """Take a new egress policy; idle connections were made under the old one and are closed."""
-        self._dialer.obey(egress)
+        self._resolver.obey(egress)
         self._pool.close_idle()
 
     def close(self) -> None:
@@ -126,5 +129,7 @@ class HttpUpstream:
             timeout_ms=left_ms,
             protocol=lambda: Channel(self._pool, key, self._loop),
         )
+        if not channel.usable:
+            raise unreachable(request.host, request.port, "it closed the connection as soon as it was made")
         self._pool.add(channel)
         return channel
