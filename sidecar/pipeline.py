@@ -10,127 +10,179 @@ the order promises, and tests hold it to:
 - right before the first byte the lease is proven held (``Lease.sending``), else nothing is sent;
 - an agent that hangs up does not stop a call in flight: it is finished and stored, and its retry gets the answer;
 - every exit settles exactly once (``Lease.__aexit__``), shielded from cancellation.
+
+The story is the decision line in the making: stages write to it and none reads it.  The Protocols that the street is
+handed are in ``ports.py``.
 """
 
+import logging
 from collections.abc import Callable
-from types import TracebackType
-from typing import Protocol, Self
+from dataclasses import replace
+from time import monotonic
+from typing import Final
 
-from sidecar.core.call import Answer, Call, Headers, RawHeaders
-from sidecar.core.claim import Claim
-from sidecar.core.outbound import Outbound
-from sidecar.core.outcome import Outcome
+from sidecar.core.call import Answer
+from sidecar.core.claim import Claim, Replay
+from sidecar.core.config import Config
+from sidecar.core.derive import derive
+from sidecar.core.headers import Departures, outbound_body
+from sidecar.core.judge import judge
+from sidecar.core.refusal import Refusal, verdict
+from sidecar.core.route import Route
+from sidecar.core.table import Matched
+from sidecar.ports import Agent, Gate, Lease, Upstream, UpstreamAnswer
+from sidecar.telemetry.meters import Meters
+from sidecar.telemetry.story import UNMATCHED, Story
 
+log = logging.getLogger("sidecar")
 
-class Body(Protocol):
-    """A message body as it arrives, pulled piece by piece; the socket behind it is paused while nobody pulls."""
-
-    length: int | None
-    """Content-Length; None where only the end tells."""
-    trailers: RawHeaders
-    """Complete once ``read`` returned the end."""
-
-    async def read(self) -> bytes:
-        """The next piece; empty at the end.  Raises Refusal where the body breaks off."""
-        ...
-
-    @property
-    def whole(self) -> bytes | None:
-        """The entire body, where it has arrived already and nobody pulled yet; else None."""
-        ...
-
-
-class UpstreamAnswer(Protocol):
-    """An upstream's answer: the head is here, the body may still be coming."""
-
-    status: int
-    reason: bytes
-    headers: Headers
-    body: Body
+DRAINING: Final = (
+    "This sidecar is stopping and starts nothing that may have an effect. Nothing was sent. Send the same call again in "
+    "a moment; whatever serves this agent next will take it."
+)
+BUG: Final = (
+    "The sidecar failed in a way it should not have; its log has the details under this call's id. Whether the call had "
+    "an effect is not known from here. Do not assume either; look at the record before trying again."
+)
+CONNECT_MS: Final = 10_000
+"""A tunnel's upstream may take this long to accept; after that the agent's own client decides."""
 
 
-class Lease(Protocol):
-    """A held grant."""
+class Pipeline:
+    """The street.  ``obey`` replaces the plan whole; a call in flight keeps what it matched."""
 
-    fence: int
-    wait_ms: int
-    origin: str
-    """Id of the call that first tried this intent: the same for every re-send of an unknown outcome, and this call's
-    own wherever the intent runs anew.  The key an upstream sees is made of it, so that it recognises a re-send and
-    does not mistake the next execution (A, B, A again) for one."""
-
-    def sending(self) -> None:
-        """Called right before the first byte leaves.  Raises Refusal where the lease is not provably held."""
-        ...
-
-    async def settle(self, outcome: Outcome) -> None:
-        """Record the outcome and release what was held.  Exactly once; never raises for a store that is away."""
-        ...
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def __init__(
+        self, plan: Config, gate: Gate, upstream: Upstream, meters: Meters, tell: Callable[[Story], None]
     ) -> None:
-        """Settle if nobody did: ``not_sent`` where no byte was written, else ``unknown``.  Shielded."""
-        ...
+        self.gate = gate
+        self.upstream = upstream
+        self.meters = meters
+        self.tell = tell
+        self.draining = False
+        self.obey(plan)
 
+    def obey(self, plan: Config) -> None:
+        """Serve calls by ``plan`` from now on."""
+        self.plan = plan
+        self.departures = Departures(plan.identity.strip)
 
-class Replay(Protocol):
-    """Somebody already did this."""
+    async def __call__(self, agent: Agent) -> None:
+        """Serve one call.  Anything raised but the cancellation of a call that waits is a bug of ours."""
+        story = Story(agent.call, monotonic())
+        try:
+            if agent.call.method == "CONNECT":
+                await self.tunnel(agent, story)
+            else:
+                await self.serve(agent, story)
+        except Refusal as no:
+            self._refuse(agent, story, no)
+        except Exception:
+            log.exception("call %s failed by a bug of ours", agent.call.id)
+            self._refuse(agent, story, Refusal("internal", BUG))
+        finally:
+            self._end(story)
 
-    answer: Answer
-    joined: bool
-    """The caller waited for a running twin, rather than finding a stored answer."""
-    wait_ms: int
+    async def serve(self, agent: Agent, story: Story) -> None:
+        """The straight line."""
+        plan, call = self.plan, agent.call
+        who = story.identity = plan.identity.identify(call)
+        choice = plan.table.match(call)
+        body = await agent.read(choice.body_limit) if choice.reads_body else None
+        matched = choice.pick(call, who, body)
+        self._begin(story, matched.route)
+        claim = story.claim = derive(matched)
+        held = await self._admit(agent, matched.route, claim, story)
+        if isinstance(held, Replay):
+            self._replay(agent, story, held)
+            return
+        async with held as lease:
+            answer, kept = await self._forward(agent, matched, claim, lease, body, story)
+            outcome = judge(matched, answer.status, answer.headers, kept)
+            story.outcome = outcome.kind
+            await lease.settle(outcome)
+        story.verdict = "executed"
+        agent.finish()
 
+    async def _admit(self, agent: Agent, route: Route, claim: Claim, story: Story) -> Lease | Replay:
+        """The gate's answer; while it is awaited nothing was sent, so an agent that hangs up ends the call."""
+        if self.draining and not claim.empty:
+            raise Refusal("draining", DRAINING, retry_after_ms=1000)
+        agent.waiting = True
+        began_s = monotonic()
+        try:
+            if route.observe:
+                return await self._observe(claim, story)
+            return await self.gate.admit(claim)
+        finally:
+            agent.waiting = False
+            story.store_s = monotonic() - began_s
 
-class Gate(Protocol):
-    async def admit(self, claim: Claim) -> Lease | Replay:
-        """Granted, or replayed, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled: leaves its place in line."""
-        ...
+    async def _observe(self, claim: Claim, story: Story) -> Lease | Replay:
+        """What the gate would say, told and not obeyed: the call goes on, without a grant where none was to be had."""
+        try:
+            held = await self.gate.admit(replace(claim, wait_ms=0))
+            if not isinstance(held, Replay):
+                return held
+            story.would = "joined" if held.joined else "replayed"
+        except Refusal as no:
+            story.would = no.code
+        return self.gate.ungated(claim, "observe")
 
+    async def _forward(
+        self, agent: Agent, matched: Matched, claim: Claim, lease: Lease, body: bytes | None, story: Story
+    ) -> tuple[UpstreamAnswer, bytes | None]:
+        """Send the call and relay its answer, all but the end."""
+        story.fence, story.wait_ms, story.ungated = lease.fence, lease.wait_ms, lease.ungated or story.ungated
+        request = self.departures.outbound(matched, claim, lease.origin)
+        content = agent.body if body is None else outbound_body(matched, claim, lease.origin, body)
+        route = matched.route
+        word = (
+            verdict("executed", agent.call.id, route.name, lease.wait_ms, fence=lease.fence)
+            if route.name
+            else b""
+        )
+        began_s = monotonic()
+        try:
+            answer = await self.upstream.send(request, content, lease, agent.inform)
+            story.status = story.reply_status = answer.status
+            keep = route.store.keep_bytes if claim.intent is not None else 0
+            return answer, await agent.relay(answer, word, keep, finish=not claim.empty)
+        finally:
+            story.upstream_s = monotonic() - began_s
 
-class Upstream(Protocol):
-    async def send(
-        self, request: Outbound, body: bytes | Body, lease: Lease, inform: Callable[[int, Headers], None]
-    ) -> UpstreamAnswer:
-        """Send one request.  ``lease.sending`` comes right before the first byte.  ``inform`` gets 1xx answers.
+    async def tunnel(self, agent: Agent, story: Story) -> None:
+        """A blind tunnel: who may go where is checked, and what passes inside is not seen."""
+        plan, call = self.plan, agent.call
+        story.identity = plan.identity.identify(call)
+        plan.table.match(call)
+        upstream = await self.upstream.connect(call.host, call.port, CONNECT_MS)
+        story.verdict, story.ungated = "executed", "tunnel"
+        await agent.tunnel(upstream)
 
-        Raises Refusal ``upstream-unreachable``, ``upstream-failed``, ``upstream-timeout`` (with ``outcome``) or
-        ``egress-denied``.
-        """
-        ...
+    def _begin(self, story: Story, route: Route) -> None:
+        if route.name:
+            self.meters.route(route.tool.name, route.name, route.lane.name).began(story)
+        else:
+            story.ungated = UNMATCHED
 
+    def _replay(self, agent: Agent, story: Story, held: Replay) -> None:
+        """A replay is the stored answer, byte for byte, under our verdict."""
+        story.verdict = "joined" if held.joined else "replayed"
+        story.wait_ms, story.reply_status = held.wait_ms, held.answer.status
+        word = verdict(story.verdict, story.call.id, story.route, held.wait_ms)
+        stored = held.answer
+        agent.reply(Answer(stored.status, (*stored.headers, (b"Sidecar-Verdict", word)), stored.body))
 
-class Agent(Protocol):
-    """One request on an agent's connection, and the way back to it."""
+    def _refuse(self, agent: Agent, story: Story, no: Refusal) -> None:
+        story.refused(no)
+        route = "" if story.route == UNMATCHED else story.route
+        agent.reply(no.as_answer(story.call.id, route))
 
-    call: Call
-    body: Body
-    waiting: bool
-    """While true, an agent that hangs up cancels the call: nothing was sent yet."""
-
-    async def read(self, limit: int) -> bytes:
-        """The whole body.  Raises Refusal ``body-too-large`` past ``limit`` bytes."""
-        ...
-
-    def inform(self, status: int, headers: Headers) -> None:
-        """Pass an interim (1xx) answer on."""
-        ...
-
-    def reply(self, answer: Answer) -> None:
-        """A whole reply at once: a replay or a refusal.  After a reply has begun, aborts the connection instead."""
-        ...
-
-    async def relay(self, answer: UpstreamAnswer, verdict: bytes, keep: int, finish: bool) -> bytes | None:
-        """Pass the upstream's answer on and hold back its end until ``finish`` is called.
-
-        Returns the body where it fits in ``keep`` bytes and is no event stream, else None.  Where the agent is gone
-        and ``finish`` is true the answer is read to its end all the same; where false the upstream is dropped.
-        """
-        ...
-
-    def finish(self) -> None:
-        """Let the held-back end go."""
-        ...
+    def _end(self, story: Story) -> None:
+        story.end(monotonic())
+        if story.ungated == "tunnel":  # its length is the agent's own affair
+            self.meters.ungated(UNMATCHED, "tunnel")
+            return
+        self.meters.route(story.tool, story.route, story.lane).ended(story)
+        if story.route != UNMATCHED or story.verdict == "refused":
+            self.tell(story)

@@ -59,6 +59,7 @@ class Story:
         "upstream_s",
         "verdict",
         "wait_ms",
+        "would",
     )
 
     def __init__(self, call: Call, now_s: float) -> None:
@@ -69,7 +70,7 @@ class Story:
         self.lane = "none"
         self.claim: Claim | None = None
         self.verdict: Verdict = "gone"
-        self.code = self.blocked_by = self.outcome = self.ungated = ""
+        self.code = self.blocked_by = self.outcome = self.ungated = self.would = ""
         self.wait_ms = self.fence = self.status = self.reply_status = 0
         self.read_s = self.store_s = self.upstream_s = self.total_s = self.overhead_s = 0.0
         self.in_flight = False
@@ -139,6 +140,8 @@ class Story:
             entry["store_ms"] = int(self.store_s * 1e6) / 1000
         if self.ungated:
             entry["ungated"] = self.ungated
+        if self.would:
+            entry["would"] = self.would
         return entry
 
 

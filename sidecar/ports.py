@@ -1,0 +1,139 @@
+"""What the spine is handed: the gate, the upstreams and the agent, as it needs them and no wider.
+
+``gate/`` and ``wire/`` implement these without knowing each other or the spine.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from sidecar.core.call import Answer, Call, Headers, RawHeaders
+from sidecar.core.claim import Claim, Replay
+from sidecar.core.outbound import Outbound
+from sidecar.core.outcome import Outcome
+
+
+class Body(Protocol):
+    """A message body as it arrives, pulled piece by piece; the socket behind it is paused while nobody pulls."""
+
+    length: int | None
+    """Content-Length; None where only the end tells."""
+    trailers: RawHeaders
+    """Complete once ``read`` returned the end."""
+
+    async def read(self) -> bytes:
+        """The next piece; empty at the end.  Raises Refusal where the body breaks off."""
+        ...
+
+    @property
+    def whole(self) -> bytes | None:
+        """The entire body, where it has arrived already and nobody pulled yet; else None."""
+        ...
+
+
+class UpstreamAnswer(Protocol):
+    """An upstream's answer: the head is here, the body may still be coming."""
+
+    status: int
+    reason: bytes
+    headers: Headers
+    body: Body
+
+
+class Connection(Protocol):
+    """A connected byte stream that nobody speaks on yet."""
+
+    def close(self) -> None: ...
+
+
+class Lease(Protocol):
+    """A held grant."""
+
+    fence: int
+    """Grows with every grant of the cell; zero where nothing was asked for."""
+    wait_ms: int
+    ungated: str
+    """Why nothing is held (``store-down``, ``observe``) although the claim asked; empty for a real grant."""
+    origin: str
+    """Id of the call that first tried this intent: the same for every re-send of an unknown outcome, and this call's
+    own wherever the intent runs anew.  The key an upstream sees is made of it, so that it recognises a re-send and
+    does not mistake the next execution (A, B, A again) for one."""
+
+    def sending(self) -> None:
+        """Called right before the first byte leaves.  Raises Refusal where the lease is not provably held."""
+        ...
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Record the outcome and release what was held.  Exactly once; never raises for a store that is away."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Settle if nobody did: ``not_sent`` where no byte was written, else ``unknown``.  Shielded."""
+        ...
+
+
+class Gate(Protocol):
+    async def admit(self, claim: Claim) -> Lease | Replay:
+        """Granted, or replayed, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled: leaves its place in line."""
+        ...
+
+    def ungated(self, claim: Claim, why: str) -> Lease:
+        """A lease that holds nothing, for a call that goes on all the same."""
+        ...
+
+
+class Upstream(Protocol):
+    async def send(
+        self, request: Outbound, body: bytes | Body, lease: Lease, inform: Callable[[int, Headers], None]
+    ) -> UpstreamAnswer:
+        """Send one request.  ``lease.sending`` comes right before the first byte.  ``inform`` gets 1xx answers.
+
+        Raises Refusal ``upstream-unreachable``, ``upstream-failed``, ``upstream-timeout`` (with ``outcome``) or
+        ``egress-denied``.
+        """
+        ...
+
+    async def connect(self, host: str, port: int, timeout_ms: int) -> Connection:
+        """A raw connection for a tunnel, under the same egress policy.  Raises Refusal, always ``not_sent``."""
+        ...
+
+
+class Agent(Protocol):
+    """One request on an agent's connection, and the way back to it."""
+
+    call: Call
+    body: Body
+    waiting: bool
+    """While true, an agent that hangs up cancels the call: nothing was sent yet."""
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body.  Raises Refusal ``body-too-large`` past ``limit`` bytes."""
+        ...
+
+    def inform(self, status: int, headers: Headers) -> None:
+        """Pass an interim (1xx) answer on."""
+        ...
+
+    def reply(self, answer: Answer) -> None:
+        """A whole reply at once: a replay or a refusal.  After a reply has begun, aborts the connection instead."""
+        ...
+
+    async def relay(self, answer: UpstreamAnswer, verdict: bytes, keep: int, finish: bool) -> bytes | None:
+        """Pass the upstream's answer on and hold back its end until ``finish`` is called.
+
+        Returns the body where it fits in ``keep`` bytes and is no event stream, else None.  Where the agent is gone
+        and ``finish`` is true the answer is read to its end all the same; where false the upstream is dropped.
+        """
+        ...
+
+    async def tunnel(self, upstream: Connection) -> None:
+        """Answer a CONNECT and splice the two connections until both have ended."""
+        ...
+
+    def finish(self) -> None:
+        """Let the held-back end go."""
+        ...
