@@ -1,6 +1,6 @@
 """The values that travel: a call's head, and who makes it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,24 +11,34 @@ Intake = Literal["forward", "reverse", "connect", "intercept"]
 class Headers:
     """Header fields in the order and spelling they came in, with look-up by lower-case name."""
 
-    __slots__ = ("_first", "raw")
+    __slots__ = ("_first", "get", "raw")
+
+    get: Callable[[bytes], bytes | None]
+    """The first value of a name (given in lower case), or None.  The dictionary's own: asked many times a call."""
 
     def __init__(self, raw: RawHeaders) -> None:
         self.raw = raw
         self._first = {name.lower(): value for name, value in reversed(raw)}
-
-    def get(self, name: bytes) -> bytes | None:
-        """The first value of ``name`` (given in lower case), or None."""
-        return self._first.get(name)
+        self.get = self._first.get
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of ``name`` (given in lower case), in order."""
+        first = self._first.get(name)
+        if first is None:
+            return []
+        if len(self._first) == len(self.raw):  # nothing is repeated
+            return [first]
         return [value for key, value in self.raw if key.lower() == name]
 
     def text(self, name: bytes) -> str | None:
         """The first value of ``name`` as text; bytes outside ASCII survive as Latin-1."""
         value = self._first.get(name)
         return None if value is None else value.decode("latin-1")
+
+    @property
+    def repeats(self) -> bool:
+        """Some name occurs more than once."""
+        return len(self._first) != len(self.raw)
 
     def __contains__(self, name: bytes) -> bool:
         return name in self._first
@@ -81,3 +91,7 @@ class Answer:
     status: int
     headers: RawHeaders
     body: bytes
+
+
+class AgentGone(Exception):  # noqa: N818 - what happened, and nobody's fault
+    """The agent hung up before its answer was complete, and nothing needs the rest of it."""

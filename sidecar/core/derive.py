@@ -68,13 +68,13 @@ def _locks(route: Route, view: View) -> tuple[str, ...]:
 def _intent(route: Route, spec: IntentSpec, view: View) -> Intent:
     kind, text = intent_text(route, spec, view)
     tool = route.tool
-    explicit = kind == "explicit"
+    explicit = kind == "explicit"  # it names a request, whatever has happened to the entity since
     key = _digest(kind, tool.name, _place(tool, view), *_scope(spec, view), *_credential(tool, view), text)
     resend, resend_ms = _resend(route, view.call.method)
     return Intent(
         key,
         _digest(_request(tool, view)) if explicit else "",
-        spec.until or ("change" if view.call.method in CHANGING else "window"),
+        "window" if explicit else spec.until or ("change" if view.call.method in CHANGING else "window"),
         route.store.retention_ms if explicit else spec.window_ms,
         resend,
         resend_ms,

@@ -109,7 +109,7 @@ def query_with(query: str, name: str, key: str) -> str:
 
 
 def body_with(content: Content, name: str, key: str) -> bytes:
-    """The body with one top-level member set.  Raises Refusal ``key-underivable`` where it has none to set."""
+    """The body with one top-level member set.  Raises Refusal ``key-underivable`` where it cannot be."""
     try:
         fields = content.fields
     except Unreadable as error:

@@ -29,7 +29,7 @@ class Missing(Exception):  # noqa: N818 - the absence of a value is no error of 
 
 
 def compile_selector(text: str) -> Callable[[Fields], Fields]:
-    """A function from fields to the selected value, which raises Missing.  Raises ValueError for a bad one."""
+    """A function from fields to what ``text`` selects; it raises Missing.  Raises ValueError."""
     if len(text) > LONGEST:
         raise ValueError(f"a selector has at most {LONGEST} characters, this one has {len(text)}")
     try:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple, Self
+from urllib.parse import parse_qs
 
 from sidecar.core.call import Call, Identity
 from sidecar.core.content import Content
@@ -82,7 +83,7 @@ class Matched(NamedTuple):
 
 
 class Choice:
-    """What is known before the body: the routes that may still match, the last of them without a condition."""
+    """What is known before the body: the routes that may still match, of which the last has no condition."""
 
     __slots__ = ("_host", "_path", "_routes", "_segments", "body_limit", "reads_body")
 
@@ -91,18 +92,22 @@ class Choice:
         self._host = host
         self._path = path
         self._segments = segments
-        self.reads_body = any(route.reads_body for route in routes)
-        self.body_limit = max(route.body_limit for route in routes)
+        self.reads_body = routes[0].reads_body
+        self.body_limit = routes[0].body_limit
+        for route in routes[1:]:
+            self.reads_body |= route.reads_body
+            self.body_limit = max(self.body_limit, route.body_limit)
 
     def pick(self, call: Call, who: Identity, body: bytes | None) -> Matched:
-        """The route; ``body`` was read exactly where ``reads_body``.  Raises Refusal ``key-underivable``."""
+        """The route; ``body`` was read where ``reads_body`` says so.  Raises Refusal ``key-underivable``."""
         content = NO_CONTENT
         if body:
             downstream = self._routes[0].tool.downstream
             apart = downstream.name if downstream is not None and downstream.place == "body" else ""
             content = Content(body, call.headers, apart)
         for route in self._routes:
-            params = route.path.values(self._segments) if route.path.names else NO_PARAMS
+            path = route.path
+            params = path.values(self._segments) if path.parameters or path.tail else NO_PARAMS
             view = View(call, who, self._host, self._path, content, params)
             if route.when is None or route.when.holds(view.read):
                 return Matched(route, view)
@@ -242,7 +247,8 @@ class _Index:
         for shape in self._tails:
             if len(segments) >= shape.least:
                 found += shape.routes.get(shape.key(segments), ())
-        found.sort(key=itemgetter(0))
+        if len(found) > 1:
+            found.sort(key=itemgetter(0))
         routes = []
         for _, route in found:
             routes.append(route)
@@ -268,20 +274,23 @@ def _passing(fleet: Fleet) -> Route:
 
 
 def _check_override(call: Call) -> None:
-    said = [value for name in _OVERRIDES if (value := call.headers.get(name)) is not None]
+    for name in _OVERRIDES:
+        value = call.headers.get(name)
+        if value is not None and value.strip().upper() != call.method.encode("latin-1"):
+            raise _override(call)
     if "_method=" in call.query:
-        said += [
-            part[8:].encode("latin-1", "replace")
-            for part in call.query.split("&")
-            if part.startswith("_method=")
-        ]
-    if any(value.strip().upper() != call.method.encode("latin-1") for value in said):
-        raise Refusal(
-            "bad-request",
-            f"This call is a {call.method} that asks the upstream to treat it as another method. Which of "
-            "the two it would do cannot be known here, so nothing was sent. Send the request with the "
-            "method that you mean and without the override.",
-        )
+        said = parse_qs(call.query, keep_blank_values=True).get("_method", ())
+        if any(value.strip().upper() != call.method for value in said):
+            raise _override(call)
+
+
+def _override(call: Call) -> Refusal:
+    return Refusal(
+        "bad-request",
+        f"This call is a {call.method} that asks the upstream to treat it as another method. Which of the two "
+        "it would do cannot be known here, so nothing was sent. Send the request with the method that you mean "
+        "and without the override.",
+    )
 
 
 def unreachable(routes: Sequence[Route]) -> list[tuple[Route, Route]]:

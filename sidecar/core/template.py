@@ -87,7 +87,8 @@ class Template:
         """Names of entities, at most 256 of them.  Raises Refusal ``key-underivable``."""
         if len(self.fields) == 1:
             before, after = self.literals
-            found = [f"{before}{text}{after}" for text in self.fields[0].texts(view)]
+            texts = self.fields[0].texts(view)
+            found = [f"{before}{text}{after}" for text in texts]
         else:
             columns = [[text.translate(self._escapes) for text in field.texts(view)] for field in self.fields]
             if prod(map(len, columns)) > MOST_NAMES:
@@ -95,7 +96,9 @@ class Template:
             found = [self._woven(row) for row in product(*columns)]
         if len(found) > MOST_NAMES:
             raise too_many_names()
-        return [name if len(name) <= LONGEST_NAME else _shortened(name) for name in found]
+        if max(map(len, found)) > LONGEST_NAME:
+            found = [name if len(name) <= LONGEST_NAME else _shortened(name) for name in found]
+        return found
 
     def _woven(self, texts: tuple[str, ...]) -> str:
         pieces = [self.literals[0]]

@@ -1,0 +1,98 @@
+"""What would happen to a call, told without making it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecar.core.call import Call, Identity
+from sidecar.core.claim import Cap, Claim
+from sidecar.core.derive import derive, intent_text
+from sidecar.core.identity import Identities
+from sidecar.core.table import Matched, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One call's way through the rules, up to the gate."""
+
+    tool: str
+    route: str
+    why: str
+    """What made the route match."""
+    mode: str
+    lane: str
+    who: Identity
+    path: str
+    """In the form it was matched in."""
+    params: Mapping[str, str]
+    locks: tuple[str, ...]
+    intent: str
+    """The key before hashing; no credential in it.  Empty: the call has no intent."""
+    intent_kind: str
+    """``explicit``, ``written``, ``derived``, or empty."""
+    intent_key: str
+    """As the store knows it."""
+    until: str
+    window_ms: int
+    resend: bool
+    caps: tuple[Cap, ...]
+    wait_ms: int
+    timeout_ms: int
+    store_down: str
+    reads_body: bool
+    body_limit: int
+    empty: bool
+    """Nothing is asked of the store: the call passes ungated."""
+
+
+def explain(table: Table, identities: Identities, call: Call, body: bytes) -> Explanation:
+    """Raises the Refusal that the call itself would get."""
+    choice = table.match(call)
+    who = identities.identify(call)
+    matched = choice.pick(call, who, body if choice.reads_body else None)
+    return _told(matched, derive(matched), choice.reads_body, choice.body_limit)
+
+
+def _told(matched: Matched, claim: Claim, reads_body: bool, body_limit: int) -> Explanation:
+    route, view = matched
+    intent = claim.intent
+    kind, text = ("", "") if route.intent is None else intent_text(route, route.intent, view)
+    return Explanation(
+        tool=claim.tool,
+        route=claim.route,
+        why=_why(matched),
+        mode="observe" if route.observe else "enforce",
+        lane=claim.lane,
+        who=view.who,
+        path=view.path,
+        params=view.params,
+        locks=claim.locks,
+        intent=text,
+        intent_kind=kind,
+        intent_key=intent.key if intent is not None else "",
+        until=intent.until if intent is not None else "",
+        window_ms=intent.window_ms if intent is not None else 0,
+        resend=intent.resend if intent is not None else False,
+        caps=claim.caps,
+        wait_ms=claim.wait_ms,
+        timeout_ms=claim.timeout_ms,
+        store_down=claim.store_down,
+        reads_body=reads_body,
+        body_limit=body_limit,
+        empty=claim.empty,
+    )
+
+
+def _why(matched: Matched) -> str:
+    route, view = matched
+    call = view.call
+    if call.method == "CONNECT":
+        return f"CONNECT to {call.host}:{call.port} is tunnelled blind: what passes inside cannot be seen"
+    if not route.tool.name:
+        return f"no tool has the host {call.host}"
+    reached = f"/_tool/{route.tool.name}/" if call.tool is not None else f"host {call.host}"
+    if route.name == "default":
+        return f"{reached}; no route names {call.method} {view.path}"
+    parts = [reached, f"method {call.method}" if route.methods else "every method", f"path {route.path.text}"]
+    if route.when is not None:
+        parts.append(f"when {route.when.text}")
+    return "; ".join(parts)

@@ -1,0 +1,80 @@
+"""What an upstream's answer means: is it done, may it have been done, or was it never applied?
+
+| answer | outcome | a twin meets |
+| --- | --- | --- |
+| a status that the route stores | completed | the answer, or ``done`` where it was not kept |
+| 101, other 2xx, other 3xx | completed | ``done`` |
+| 304, 307, 308 | completed | nothing: nothing was new, or it is to be done elsewhere |
+| other 4xx, 503 with Retry-After | completed | nothing: it was not applied |
+| every other 5xx to a safe method | completed | nothing: there was nothing to apply |
+| every other 5xx | unknown | ``outcome-unknown`` |
+
+An unknown 5xx was answered all the same, so the upstream is done with the request and its entities need no
+quarantine, except where the route says that only a person may lift it (``quarantine: resolved``).
+"""
+
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from sidecar.core.call import Answer, Headers
+from sidecar.core.headers import stored
+from sidecar.core.outcome import Outcome
+from sidecar.core.route import SAFE
+from sidecar.core.table import Matched
+
+LONGEST_RETRY_MS: Final = 3_600_000
+"""An upstream may ask for an hour; what it asks beyond that is its own affair."""
+
+_NOT_APPLIED: Final = frozenset({304, 307, 308, *range(400, 500)})
+
+
+def judge(matched: Matched, status: int, headers: Headers, body: bytes | None) -> Outcome:
+    """The outcome of an answer that was read to its end; ``body`` is None where it was too large to keep, or
+    a stream.
+    """
+    route = matched.route
+    named = status in route.store.statuses
+    if status >= 500 and not named:
+        return _unwell(matched, status, headers)
+    changed = status < 400 and matched.view.call.method not in SAFE
+    if not named and status in _NOT_APPLIED:
+        return Outcome("completed", status=status)
+    if route.intent is None:
+        return Outcome("completed", status=status, changed=changed)
+    if not named or body is None or status < 200:
+        return Outcome("completed", "done", status, changed=changed, retain_ms=route.store.retention_ms)
+    answer = Answer(status, stored(headers), body)
+    return Outcome("completed", "answer", status, answer, changed, retain_ms=route.store.retention_ms)
+
+
+def _unwell(matched: Matched, status: int, headers: Headers) -> Outcome:
+    route = matched.route
+    if matched.view.call.method in SAFE or (status == 503 and b"retry-after" in headers):
+        return Outcome("completed", status=status)
+    return Outcome(
+        "unknown",
+        status=status,
+        changed=True,
+        over=route.quarantine != "resolved",
+        why=f"status {status}",
+        retain_ms=route.store.retention_ms,
+    )
+
+
+def retry_after_ms(headers: Headers, now_s: float) -> int | None:
+    """The wait that ``Retry-After`` asks for (RFC 9110 section 10.2.3), at most an hour; None where it asks
+    none.
+
+    ``now_s`` is the time since the epoch, for the date form.
+    """
+    text = headers.text(b"retry-after")
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return min(int(text[:9]) * 1000, LONGEST_RETRY_MS)
+    try:
+        then_s = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(int((then_s - now_s) * 1000), 0), LONGEST_RETRY_MS)
