@@ -1,24 +1,16 @@
-"""Every metric, and the plain integers behind it.
+"""Every metric, declared in one screen, and what one call adds to them.
 
 A bound child of prometheus-client costs 0.4 to 0.8 us a touch, and a call touches a dozen.  So counting
 is attribute arithmetic on children bound once per route, and the library sees the sums only when
-somebody scrapes (``scrape.py``).  All of it lives on the loop's thread: no locks; what another thread
+somebody scrapes (``scrape.py``). All of it lives on the loop's thread: no locks; what another thread
 counts is read by a function.
-
-Callers choose some label values.  A name gets a label of its own while there is room, and keeps it; the
-rest are ``other``.  First come is on purpose: a ranking that forgets would let whoever invents names mint
-series for ever.
 """
 
-import heapq
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
-from sidecar.telemetry.story import LONGEST_NAME, UNMATCHED, Story
-
-OTHER: Final = "other"
+from sidecar.telemetry.instruments import Count, Family, Histogram, Kind, Names, Reading
+from sidecar.telemetry.story import UNMATCHED, Story
 
 OWN_S: Final = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Buckets of our own work and the store's: good is under a millisecond, bad is still under a second."""
@@ -44,83 +36,6 @@ OTHERS_S: Final = (
 
 BLOCKED_RETRIES: Final = frozenset({"outcome-unknown", "in-progress", "answer-not-kept"})
 """Refusals that kept something from being done twice."""
-
-Kind = Literal["counter", "gauge", "histogram"]
-
-
-class Count:
-    """A number that code adds to."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = 0
-
-
-class Histogram:
-    """Observations by bucket; ``counts`` are not cumulative and have one more element than ``bounds``."""
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
-
-
-Child = TypeVar("Child", Count, Histogram)
-
-
-@dataclass(frozen=True, slots=True)
-class Family(Generic[Child]):
-    """One metric: its name without the prefix, and a child for each combination of label values."""
-
-    kind: Kind
-    name: str
-    labels: tuple[str, ...]
-    help: str
-    make: Callable[[], Child]
-    children: dict[tuple[str, ...], Child] = field(default_factory=dict)
-
-    def of(self, *values: str) -> Child:
-        """The child for these label values, made where it is new."""
-        child = self.children.get(values)
-        if child is None:
-            child = self.children[values] = self.make()
-        return child
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A metric that is worked out when somebody asks: values by label values."""
-
-    kind: Kind
-    name: str
-    labels: tuple[str, ...]
-    help: str
-    read: Callable[[], Mapping[tuple[str, ...], float]]
-
-
-class Names:
-    """Which names that callers choose have a label of their own: ``reserved``, and ``limit`` others."""
-
-    def __init__(self, limit: int, reserved: Iterable[str] = ()) -> None:
-        self._known = set(reserved)
-        self._limit = limit + len(self._known)
-
-    def tally(self, counts: Mapping[str, int]) -> dict[tuple[str, ...], float]:
-        """Sums by label, zero where a known name is quiet.  The last labels go to the largest newcomers."""
-        fresh = [name for name in counts if name not in self._known and len(name) <= LONGEST_NAME]
-        self._known.update(heapq.nlargest(self._limit - len(self._known), fresh, key=counts.__getitem__))
-        sums: dict[tuple[str, ...], float] = {(name,): counts.get(name, 0) for name in self._known}
-        rest = sum(count for name, count in counts.items() if name not in self._known)
-        if rest:
-            sums[OTHER,] = sums.get((OTHER,), 0) + rest
-        return sums
 
 
 class Meters:

@@ -20,7 +20,8 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from sidecar.telemetry.meters import Count, Family, Histogram, Meters, Reading
+from sidecar.telemetry.instruments import Count, Family, Histogram, Reading
+from sidecar.telemetry.meters import Meters
 
 PREFIX = "sidecar_"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4

@@ -1,0 +1,102 @@
+"""Who may ask the admin port, and who may change anything through it.
+
+The agent shares the network namespace and a browser may share the machine, so being on loopback proves
+nothing. Reading is open to whatever reaches the port.  Changing takes a bearer token that the agent's
+environment lacks. A web page is kept out of both: rebinding a name to 127.0.0.1 shows in Host, a request
+from another page in Origin or Sec-Fetch-Site, and a form cannot send JSON.  There are no CORS headers, so
+no page reads an answer either.
+"""
+
+import hmac
+from hashlib import sha256
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from sidecar.control.answers import Fault, Handler
+
+TOKEN_VARIABLE = "SIDECAR_ADMIN_TOKEN"  # noqa: S105 - the variable's name
+_FOREIGN = frozenset({"cross-site", "same-site"})
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep web pages out."""
+    _check_host(request)
+    _check_origin(request)
+    _check_content_type(request)
+    return await handler(request)
+
+
+def changing(token: str, handler: Handler) -> Handler:
+    """``handler``, for those who have the token."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        _check_token(request, token)
+        return await handler(request)
+
+    return checked
+
+
+def _check_token(request: web.Request, token: str) -> None:
+    if not token:
+        hint = f"Set {TOKEN_VARIABLE} in the sidecar's environment, not in the agent's, and restart it."
+        raise Fault(403, "token-not-set", f"Nothing can be changed through this port. {hint}")
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not _same(given.strip(), token):
+        detail = f"Send 'Authorization: Bearer ' and the value of {TOKEN_VARIABLE}."
+        raise Fault(401, "token-required", detail, {"WWW-Authenticate": 'Bearer realm="agent-sidecar"'})
+
+
+def _same(given: str, token: str) -> bool:
+    """Compare in constant time; hashed first, so that not even the length shows."""
+    one, two = (sha256(text.encode("utf-8", "surrogateescape")).digest() for text in (given, token))
+    return hmac.compare_digest(one, two)
+
+
+def _check_host(request: web.Request) -> None:
+    local = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    if not local or not _loopback(str(local[0])):
+        return
+    for host in request.headers.getall("Host", []):
+        if not _loopback(_hostname(host)):
+            detail = "Over loopback this port answers to 'localhost' and loopback addresses only, not to other names."
+            raise Fault(403, "host-not-allowed", detail)
+
+
+def _check_origin(request: web.Request) -> None:
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
+        raise Fault(403, "cross-origin", "Web pages of other origins may not use this port.")
+    followed = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    if site in _FOREIGN and not followed:  # a link that a person follows shows its answer to that person only
+        raise Fault(403, "cross-origin", "Web pages of other origins may not use this port.")
+
+
+def _check_content_type(request: web.Request) -> None:
+    given = request.headers.get("Content-Type")
+    has_body = request.can_read_body
+    if request.method in ("GET", "HEAD") or (given is None and not has_body):
+        return
+    if given is None or request.content_type != "application/json":
+        raise Fault(415, "unsupported-media-type", "Send 'Content-Type: application/json'.")
+
+
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
