@@ -21,7 +21,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Final
 
-from sidecar.core.call import Answer
+from sidecar.core.call import AgentGone, Answer
 from sidecar.core.claim import Claim, Replay
 from sidecar.core.config import Config
 from sidecar.core.derive import derive
@@ -37,12 +37,12 @@ from sidecar.telemetry.story import UNMATCHED, Story
 log = logging.getLogger("sidecar")
 
 DRAINING: Final = (
-    "This sidecar is stopping and starts nothing that may have an effect. Nothing was sent. Send the same call again in "
-    "a moment; whatever serves this agent next will take it."
+    "This sidecar is stopping and starts nothing that may have an effect. Nothing was sent. Send the same call "
+    "again in a moment; whatever serves this agent next will take it."
 )
 BUG: Final = (
-    "The sidecar failed in a way it should not have; its log has the details under this call's id. Whether the call had "
-    "an effect is not known from here. Do not assume either; look at the record before trying again."
+    "The sidecar failed in a way it should not have; its log has the details under this call's id. Whether the "
+    "call had an effect is not known from here. Assume neither; look at the record before trying again."
 )
 CONNECT_MS: Final = 10_000
 """A tunnel's upstream may take this long to accept; after that the agent's own client decides."""
@@ -76,6 +76,8 @@ class Pipeline:
                 await self.serve(agent, story)
         except Refusal as no:
             self._refuse(agent, story, no)
+        except AgentGone:
+            story.verdict = "gone"
         except Exception:
             log.exception("call %s failed by a bug of ours", agent.call.id)
             self._refuse(agent, story, Refusal("internal", BUG))
@@ -102,12 +104,13 @@ class Pipeline:
             await lease.settle(outcome)
         story.verdict = "executed"
         agent.finish()
+        if answer.upgraded is not None:
+            await agent.tunnel(answer.upgraded)
 
     async def _admit(self, agent: Agent, route: Route, claim: Claim, story: Story) -> Lease | Replay:
         """The gate's answer; while it is awaited nothing was sent, so an agent that hangs up ends the call."""
         if self.draining and not claim.empty:
             raise Refusal("draining", DRAINING, retry_after_ms=1000)
-        agent.waiting = True
         began_s = monotonic()
         try:
             if route.observe:

@@ -39,6 +39,11 @@ class UpstreamAnswer(Protocol):
     headers: Headers
     body: Body
 
+    @property
+    def upgraded(self) -> "Connection | None":
+        """After a 101: the raw connection, to be spliced with the agent's."""
+        ...
+
 
 class Connection(Protocol):
     """A connected byte stream that nobody speaks on yet."""
@@ -108,7 +113,7 @@ class Agent(Protocol):
     call: Call
     body: Body
     waiting: bool
-    """While true, an agent that hangs up cancels the call: nothing was sent yet."""
+    """True from the start; while it is, an agent that hangs up cancels the call, since nothing was sent yet."""
 
     async def read(self, limit: int) -> bytes:
         """The whole body.  Raises Refusal ``body-too-large`` past ``limit`` bytes."""
