@@ -1,0 +1,109 @@
+"""Where agents connect: one listening socket, its connections, and the sweep that keeps their deadlines."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from math import inf
+from typing import Self
+
+from sidecar.core.refusal import Refusal
+from sidecar.wire.connection import Connection, Handler, Limits, Shared
+
+BACKLOG = 1024
+
+
+class Listener:
+    """A proxy port.  ``stop_accepting``, then ``drain``, then ``close``."""
+
+    def __init__(self, server: asyncio.Server, shared: Shared) -> None:
+        self._server = server
+        self._shared = shared
+        self._period_s = _period_s(shared.limits)
+        self._timer = shared.loop.call_later(self._period_s, self._sweep)
+
+    @classmethod
+    async def open(
+        cls,
+        host: str,
+        port: int,
+        handler: Handler,
+        limits: Limits | None = None,
+        refused: Callable[[Refusal], None] | None = None,
+    ) -> Self:
+        """Listen on TCP; port 0 takes a free one.  ``refused`` hears of requests that are no calls.
+
+        Raises OSError where the address cannot be had.
+        """
+        shared = _shared(handler, limits, refused)
+        server = await shared.loop.create_server(lambda: Connection(shared), host, port, backlog=BACKLOG)
+        return cls(server, shared)
+
+    @classmethod
+    async def open_unix(
+        cls,
+        path: str,
+        handler: Handler,
+        limits: Limits | None = None,
+        refused: Callable[[Refusal], None] | None = None,
+    ) -> Self:
+        """Listen on a unix socket; a stale one at ``path`` is replaced."""
+        shared = _shared(handler, limits, refused)
+        server = await shared.loop.create_unix_server(lambda: Connection(shared), path, backlog=BACKLOG)
+        return cls(server, shared)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of a TCP listener."""
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    @property
+    def connections(self) -> int:
+        """Open ones, tunnels included."""
+        return len(self._shared.connections)
+
+    @property
+    def calls(self) -> int:
+        """Handlers running, tunnels included."""
+        return len(self._shared.calls)
+
+    def stop_accepting(self) -> None:
+        self._server.close()
+
+    async def drain(self) -> None:
+        """Close idle connections now and busy ones after their reply; returns when no call runs.
+
+        How long that may take is the caller's to bound.  Cancelling it leaves the calls running.
+        """
+        self._shared.draining = True
+        for connection in list(self._shared.connections):
+            connection.retire()
+        while self._shared.calls:
+            await asyncio.wait(self._shared.calls)
+
+    def close(self) -> None:
+        """Drop every connection, whatever it is doing; calls that wait for their turn are called off."""
+        self.stop_accepting()
+        self._shared.draining = True
+        self._timer.cancel()
+        for connection in list(self._shared.connections):
+            connection.abort()
+
+    def _sweep(self) -> None:
+        now_s = self._shared.now_s = self._shared.loop.time()
+        self._timer = self._shared.loop.call_later(self._period_s, self._sweep)
+        for connection in [c for c in self._shared.connections if c.deadline_s < now_s]:
+            connection.overdue()
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.connections} connections, {self.calls} calls>"
+
+
+def _shared(handler: Handler, limits: Limits | None, refused: Callable[[Refusal], None] | None) -> Shared:
+    return Shared(handler, limits or Limits(), f"{secrets.token_hex(5)}-", refused)
+
+
+def _period_s(limits: Limits) -> float:
+    """A second is near enough for limits of many; for shorter ones, a quarter of the shortest."""
+    shortest = min(limits.head_s, limits.idle_s, limits.stall_s, limits.linger_s, inf)
+    return min(1.0, max(0.02, shortest / 4))
