@@ -46,7 +46,7 @@ def count(number: int, noun: str) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """``a, b or c``."""
+    """``a, b or c``; at least one word."""
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 

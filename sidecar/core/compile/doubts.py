@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sidecar.core.compile.process import Process
 from sidecar.core.compile.tool import ToolPart, Written
 from sidecar.core.document import Path
+from sidecar.core.route import CHANGING
 from sidecar.core.schema.read import Report
 from sidecar.core.schema.tool import NO_INTENT
 from sidecar.core.table import unreachable
@@ -59,15 +60,18 @@ def _blind(tool: ToolPart, process: Process) -> None:
     open_hosts = [str(host) for host in tool.tool.hosts if host.port in (None, 443)]
     if open_hosts:
         reverse = f"http://127.0.0.1:{process.listen.proxy[1] or 'PORT'}/_tool/{tool.tool.name}/..."
-        message = f"CONNECT to {', '.join(open_hosts)} is tunnelled blind, not gated; use the reverse form {reverse}"
-        _warn(tool.report, ("hosts",), f"{message} or http://{open_hosts[0]}/...")
+        way = f"use {reverse} or http://{open_hosts[0]}/..."
+        if base is None:
+            way = f"write 'upstream: https://{open_hosts[0]}', and {way}"
+        message = f"CONNECT to {', '.join(open_hosts)} is tunnelled blind, not gated; {way}"
+        _warn(tool.report, ("hosts",), message)
 
 
 def _switched_off(report: Report, written: Written) -> None:
     route, file, path = written.route, written.file, written.path
     if route.lane.name not in GATED:
         return
-    if file.locks == () and route.path.names:
+    if file.locks == () and (not route.methods or route.methods & CHANGING):
         _warn(
             report,
             (*path, "locks"),

@@ -8,7 +8,6 @@ from sidecar.core.config import Egress, Limits, Listen, Log, Store, Timeouts
 from sidecar.core.document import Path
 from sidecar.core.fleet import Fleet, Tenant
 from sidecar.core.identity import Identities, Rule, Source, User
-from sidecar.core.problems import listed
 from sidecar.core.route import Lane
 from sidecar.core.schema import process as schema
 from sidecar.core.schema.read import Report, read
@@ -79,10 +78,13 @@ def _fleet(file: schema.SidecarFile) -> Fleet:
 
 def _identity(report: Report | None, file: schema.SidecarFile) -> Identities:
     written = file.identity
+    known = list(file.priorities)
+    if report is not None and report.document.has(("priorities",)):
+        known = list(report.document.node(("priorities",)).keys)  # also those whose weight is wrong
     for name, rule in (("pin", written.priority.pin), ("default", written.priority.default)):
-        if report is not None and rule is not None and rule not in file.priorities:
-            known = listed(list(file.priorities))
-            report.value(("identity", "priority", name), f"is no priority; 'priorities' has {known}")
+        if report is not None and rule is not None and rule not in known:
+            names = ", ".join(known) or "no name"
+            report.value(("identity", "priority", name), f"is no priority; 'priorities' has {names}")
     return Identities(
         tenant=_rule(report, "tenant", written.tenant),
         workflow=_rule(report, "workflow", written.workflow),

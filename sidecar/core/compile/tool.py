@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, Literal, TypeVar
 
 from sidecar.core import route as run
 from sidecar.core.compile.process import Process
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 REPLACING = frozenset({"PUT", "DELETE"})
 """Applied twice they leave what they leave applied once (RFC 9110 section 9.2.2)."""
+
+KEY_PLACES: Final[tuple[Literal["header", "query", "body"], ...]] = ("header", "query", "body")
 
 _CEL_PLACE = re.compile(r"\b1:(\d+): ")
 
@@ -105,16 +107,13 @@ def _credential(report: Report, index: int, text: str) -> str | None:
 def _downstream(report: Report, key: schema.DownstreamKey | None) -> DownstreamKey | None:
     if key is None:
         return None
-    if key.header is not None and key.query is None and key.body is None:
-        return DownstreamKey("header", key.header, key.retention, key.max_length)
-    if key.query is not None and key.header is None and key.body is None:
-        return DownstreamKey("query", key.query, key.retention, key.max_length)
-    if key.body is not None and key.header is None and key.query is None:
-        return DownstreamKey("body", key.body, key.retention, key.max_length)
-    report.about(
-        ("downstream_key",), "downstream_key needs exactly one of 'header', 'query' and 'body'", key=True
-    )
-    return None
+    places = [place for place in KEY_PLACES if report.document.has(("downstream_key", place))]
+    if len(places) != 1:
+        message = "downstream_key needs exactly one of 'header', 'query' and 'body'"
+        report.about(("downstream_key",), message, key=True)
+        return None
+    name = getattr(key, places[0])
+    return None if name is None else DownstreamKey(places[0], name, key.retention, key.max_length)
 
 
 def _route(
@@ -138,7 +137,9 @@ def _route(
         tool=tool if file.timeout is None else replace(tool, timeout_ms=file.timeout),
         name=file.name,
         lane=lane,
-        standing=process.fleet.standing(lane, tool),
+        standing=process.fleet.standing(
+            lane.name, lane.cap, lane.counted, tool.name, tool.caps.get(lane.name)
+        ),
         methods=methods,
         path=pattern,
         when=when,

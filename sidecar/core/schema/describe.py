@@ -1,7 +1,9 @@
 """The schema told to editors (JSON Schema) and to people (the reference page), both from the models themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
+
+import orjson
 
 from sidecar.core.schema.fields import Fields
 from sidecar.core.schema.process import SidecarFile
@@ -20,15 +22,23 @@ _INTRODUCTION: Final = """# Configuration
 
 <!-- Made by `sidecar schema --markdown`; change the descriptions in `sidecar/core/schema/`. -->
 
-A folder: `sidecar.yaml` (this process, the fleet's caps, identity) and `routes/*.yaml` (one tool each). Without `sidecar.yaml` every
-setting has its default; without route files every call passes ungated. `sidecar check DIR` tells everything that is wrong, each
-with its file, line and column; `run` refuses a folder with a problem, and a running sidecar keeps the last good one.
+A folder: `sidecar.yaml` (this process, the fleet's caps, identity) and `routes/*.yaml` (one tool each).
+Without `sidecar.yaml` every setting has its default; without route files every call passes ungated.
+`sidecar check DIR` tells everything that is wrong, each with its file, line and column. `sidecar run` refuses
+a folder with a problem; a running sidecar keeps the last good one. What `listen` and `store` say is read once:
+a change needs a restart.
 
-- Nothing is guessed from looks. `on`, `no`, `012` and `1:30` are text where text is wanted and a mistake where a number is.
-- A duration is a number and `ms`, `s`, `m`, `h` or `d`; a size a number and `B`, `KiB`, `MiB` or `GiB`.
-- `${VAR}` and `${VAR:-default}` stand for environment variables, in values only; `$${` is a plain `${`. What came from the
-  environment is never shown in a message.
+- Nothing is guessed from looks. `on`, `no`, `012` and `1:30` are text where text is wanted, and a mistake
+  where a number is.
+- A duration is a number and `ms`, `s`, `m`, `h` or `d`; a size is a number and `B`, `KiB`, `MiB` or `GiB`.
+- `${VAR}` and `${VAR:-default}` stand for environment variables, in values only; `$${` is a plain `${`.
+  What came from the environment is never shown in a message.
 - An empty value, a key written twice, a tag (`!x`), a merge key (`<<`) and an unknown field are mistakes.
+- A template is text with `{source.selector|filter}` in it. Sources: `path query header body form tenant
+  workflow run method host`; a body selector is JMESPath over JSON, form or multipart fields; filters: `lower
+  trim digits hash`. A list of values gives several locks. `{{` and `}}` are plain braces.
+- Editors that use the YAML language server know the fields with `sidecar schema --out DIR` and a first line
+  `# yaml-language-server: $schema=DIR/routes.schema.json`.
 """
 
 
@@ -53,8 +63,12 @@ def _tidy(node: Any) -> Any:
         tidy = {key: value for key, value in tidy.items() if key != "anyOf"} | (
             kept[0] if len(kept) == 1 else {"anyOf": kept}
         )
+    for entries in tidy.pop("patternProperties", {}).values():
+        tidy["additionalProperties"] = entries
     if tidy.get("default", 0) in (None, {}, []):
         del tidy["default"]
+    if tidy.get("type") in ("integer", "boolean") and "default" in tidy:
+        tidy["default"] = orjson.loads(tidy["default"])  # numbers and booleans look alike in YAML and JSON
     return tidy
 
 
@@ -64,12 +78,13 @@ def as_markdown() -> str:
     for kind, (file, _) in FILES.items():
         schema = json_schema(kind)
         pieces.append(f"## `{file}`\n\n{schema['description'].partition(': ')[2].capitalize()}\n")
-        pieces.append(_table(schema, schema))
+        later = {entry.path for entry in LATER if entry.kind == kind and entry.value is None}
+        pieces.append(_table(schema, schema, "", later))
         for name, paths in _places(schema).items():
             inner = schema["$defs"][name]
             heading = ", ".join(f"`{path}`" for path in paths)
             pieces.append(f"### {heading}\n\n{inner.get('description', '')}\n")
-            pieces.append(_table(inner, schema))
+            pieces.append(_table(inner, schema, f"{paths[0]}.", later))
     pieces.append(
         "## Not available in this version\n\nThe schema knows these; `check` and `run` refuse them.\n"
     )
@@ -108,14 +123,24 @@ def _references(node: Schema, path: str) -> Iterator[tuple[str, str]]:
         yield from _references(node["additionalProperties"], f"{path}.NAME")
 
 
-def _table(node: Schema, root: Schema) -> str:
+def _table(node: Schema, root: Schema, before: str, later: Collection[str]) -> str:
     rows = ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
     for name, inner in node.get("properties", {}).items():
-        needed = name in node.get("required", [])
-        default = "needed" if needed else _default(inner)
-        cells = (f"`{name}`", _type(inner, root), default, inner.get("description", ""))
+        default = "needed" if name in node.get("required", []) else _default(inner)
+        meaning = inner.get("description") or root["$defs"][inner["$ref"].rpartition("/")[2]]["description"]
+        if _general(f"{before}{name}") in later:
+            meaning += " *Not in this version.*"
+        cells = (f"`{name}`", _type(inner, root), default, meaning)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
+
+
+def _general(path: str) -> str:
+    """``routes[].locks[].idle`` and ``lanes.read.min`` as ``LATER`` spells them."""
+    general = path.replace("[]", ".*").replace(".NAME", ".*").split(".")
+    return ".".join(
+        ["*" if general[0] == "lanes" and place == 1 else step for place, step in enumerate(general)]
+    )
 
 
 def _default(node: Schema) -> str:
@@ -124,6 +149,8 @@ def _default(node: Schema) -> str:
         value = f"[{', '.join(map(str, value))}]"
     elif isinstance(value, dict):
         value = "{" + ", ".join(f"{key}: {entry}" for key, entry in value.items()) + "}"
+    elif isinstance(value, bool):
+        value = str(value).lower()
     return "" if value is None else f"`{value}`"
 
 

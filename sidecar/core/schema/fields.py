@@ -96,6 +96,21 @@ def _some_time(value: str) -> int:
     return ms
 
 
+def _lease(value: str) -> int:
+    ms = units.duration_ms(value)
+    if not 1_000 <= ms <= 600_000:
+        raise ValueError("must be from 1s to 10m")
+    return ms
+
+
+def _store_url(value: str) -> str:
+    if value != "embedded" and not value.startswith(
+        ("redis://", "rediss://", "unix://", "redis+", "rediss+")
+    ):
+        raise ValueError("is no store; write embedded, redis://, rediss:// or unix://")
+    return value
+
+
 def _not_empty(value: str) -> str:
     if not value.strip():
         raise ValueError("is empty")
@@ -129,10 +144,19 @@ CapOrAuto = Annotated[
 KeyLength = Annotated[
     int, reader(_whole(16, 255)), WithJsonSchema({"type": "integer", "minimum": 16, "maximum": 255})
 ]
-Wait = Annotated[int, reader(units.duration_ms), _described("duration", _DURATION, "0", "10s")]
+Wait = Annotated[
+    int,
+    reader(units.duration_ms),
+    WithJsonSchema(
+        {"anyOf": [{"const": 0}, {"type": "string", "format": "duration", "pattern": f"^{_DURATION}$"}]}
+    ),
+]
 """Milliseconds, zero included."""
 Duration = Annotated[int, reader(_some_time), _described("duration", _DURATION, "500ms", "30s", "10m", "24h")]
 """Milliseconds, never zero."""
+Lease = Annotated[int, reader(_lease), _described("duration", _DURATION, "15s")]
+"""Milliseconds: long enough to be renewed in time, short enough to wait for."""
+StoreUrl = Annotated[str, reader(_store_url), _described("URL", r".+", "embedded", "redis://localhost:6379")]
 Size = Annotated[int, reader(units.size_bytes), _described("size", _SIZE, "256KiB", "1MiB")]
 """Bytes."""
 Rate = Annotated[

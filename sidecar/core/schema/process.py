@@ -12,11 +12,13 @@ from sidecar.core.schema.fields import (
     Fields,
     Flag,
     Identifier,
+    Lease,
     Mode,
     Name,
     Network,
     Sha256,
     Size,
+    StoreUrl,
     Text,
     Texts,
     Version,
@@ -38,7 +40,7 @@ class Listen(Fields):
 class Store(Fields):
     """Where claims, leases and answers are kept."""
 
-    url: Text = field(
+    url: StoreUrl = field(
         "embedded",
         "`embedded`, or `redis://`, `rediss://`, `unix://`. Every sidecar of a fleet names the same.",
     )
@@ -48,7 +50,7 @@ class Store(Fields):
     state: Text | None = field(
         None, "Folder of the embedded store. Default: `.sidecar` in the configuration folder."
     )
-    lease: Duration = field(
+    lease: Lease = field(
         "15s", "How long a grant outlives a sidecar that died. Renewed at a third of it while a call runs."
     )
     allow_eviction: Flag = field("false", "Start although the server may evict keys, and with them locks.")

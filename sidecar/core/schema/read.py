@@ -1,7 +1,7 @@
 """A document read into the schema's models, with every mistake told at its place in its author's words."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -11,6 +11,10 @@ from sidecar.core.problems import Problem, listed, meant, shown
 from sidecar.core.schema.fields import Fields
 
 M = TypeVar("M", bound=Fields)
+
+
+SECRET: Final = ("url", "token_sha256")
+"""Fields whose text is never shown, wherever it came from."""
 
 
 class Report:
@@ -25,7 +29,8 @@ class Report:
         node = self.document.node(path)
         if node.broken or node.value is None:
             return
-        subject = f"'{shown(node.value)}'" if isinstance(node.value, str) else "this"
+        plain = isinstance(node.value, str) and path[-1] not in SECRET
+        subject = f"'{shown(str(node.value))}'" if plain else "this"
         if node.variables:
             subject = "the value of " + listed([f"${{{name}}}" for name in node.variables])
         mark = node.mark if offset is None else inside(node, offset)
@@ -50,7 +55,9 @@ class Report:
         return "${" + node.variables[0] + "}" if node.variables else shown(str(node.value))
 
     def where(self, path: Path) -> str:
-        """``intent.window of route 'deal.update'``."""
+        """``intent.window of route 'deal.update'``; of what is not in the file, where it would be."""
+        while path and not self.document.has(path):
+            path = path[:-1]
         route = path[:2] if path[:1] == ("routes",) and len(path) > 1 else ()
         field = _dotted(path[len(route) :])
         return " of ".join(filter(None, (field, self._route(route)))) or "the file"
@@ -81,8 +88,8 @@ def begun(report: Report) -> bool:
 def read(report: Report, model: type[M], path: Path = (), leave: str = "") -> M | None:
     """What is written at ``path`` as ``model``, with all its mistakes told; the field ``leave`` is not looked at.
 
-    A field with a mistake inside is then left out as a whole, so that the rest can be checked further: one typo must
-    not hide the next mistake.  None where nothing useful is left.
+    A field with a mistake is then left out, so that the rest can be checked further: one typo must not hide the next
+    mistake.  None where nothing useful is left.
     """
     plain = report.document.plain(path)
     if leave and isinstance(plain, dict):
@@ -93,15 +100,22 @@ def read(report: Report, model: type[M], path: Path = (), leave: str = "") -> M 
         details = error.errors(include_url=False, include_input=False)
     for detail in details:
         _tell(report, model, path, detail)
-    wrong = {detail["loc"][0] for detail in details if detail["loc"]}
     if not isinstance(plain, dict):
         return None
+    for detail in details:
+        plain = _without(plain, detail["loc"])
     try:
-        return model.model_validate(
-            model.stand_in | {key: value for key, value in plain.items() if key not in wrong}
-        )
+        return model.model_validate(model.stand_in | plain)
     except ValidationError:
         return None
+
+
+def _without(plain: dict[str, Any], loc: Sequence[int | str]) -> dict[str, Any]:
+    """``plain`` without the innermost field that ``loc`` leads through; a list with a mistake goes as a whole."""
+    step, inner = loc[0], plain.get(str(loc[0]))
+    if len(loc) > 1 and isinstance(inner, dict) and loc[1] in inner:
+        return plain | {str(step): _without(inner, loc[1:])}
+    return {key: value for key, value in plain.items() if key != step}
 
 
 def _empty(report: Report, node: Node, path: Path) -> None:

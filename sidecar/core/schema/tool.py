@@ -129,11 +129,11 @@ class Route(Fields):
     )
     locks: tuple[LockOrKey, ...] | None = field(
         None,
-        "Entities that one call at a time may hold, as templates. `[]`: none. Default: `{tool}:{path}` outside `read`.",
+        "Entities that one call at a time may hold, as templates. `[]`: none. Default in `write` and `high_risk`: the tool and the path.",
     )
     intent: IntentOrNone | None = field(
         None,
-        "What makes two calls the same. `none`: every call runs. Default: derived from the whole call outside `read`.",
+        "What makes two calls the same. `none`: every call runs. Default in `write` and `high_risk`: the whole call.",
     )
     unknown: Unknown = field({}, "What becomes of a call whose outcome nobody knows.")
     store: Kept = field({}, "Which answers are stored, and replayed to a twin.")

@@ -1,0 +1,166 @@
+"""``sidecar explain``: what would happen to a call, without making it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import typer
+from rich.text import Text
+
+from sidecar.cli.report import out, print_json, refused
+from sidecar.core.call import Call, Headers
+from sidecar.core.explain import Explanation
+from sidecar.core.explain import explain as foretell
+from sidecar.core.refusal import Refusal
+from sidecar.settings import ConfigError, load
+
+REVERSE = "/_tool/"
+
+
+def explain(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The configuration folder.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, ...")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="http://HOST/PATH, or /_tool/NAME/PATH.")],
+    header: Annotated[
+        list[str] | None, typer.Option("-H", "--header", metavar="'K: V'", help="A header; may be repeated.")
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option("-d", "--data", metavar="BODY", help="The body; @FILE reads a file, @- standard input."),
+    ] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Tell the route, lane, locks, intent and caps of a call. No call is made."""
+    body = _body(data)
+    call = _call(method.upper(), url, _headers(header or [], body))
+    try:
+        config = load(folder, os.environ)
+        told = foretell(config.table, config.identity, call, body)
+    except ConfigError as error:
+        refused(error)
+        raise typer.Exit(1) from None
+    except Refusal as no:
+        _say_no(no, json)
+        raise typer.Exit(1) from None
+    if json:
+        print_json(asdict(told))
+    else:
+        _show(told)
+
+
+def _body(data: str) -> bytes:
+    if not data.startswith("@"):
+        return data.encode()
+    try:
+        return sys.stdin.buffer.read() if data == "@-" else Path(data[1:]).read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{data[1:]}: {error.strerror}", param_hint="-d") from None
+
+
+def _headers(lines: list[str], body: bytes) -> Headers:
+    raw = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip() or not line.isascii() or not line.isprintable():
+            raise typer.BadParameter(f"'{line}' is no header; write 'Name: value'", param_hint="-H")
+        raw.append((name.strip().encode(), value.strip().encode()))
+    headers = Headers(raw)
+    if body and b"content-type" not in headers:  # as curl does, but for JSON: that is what agents send
+        headers = Headers([*raw, (b"Content-Type", b"application/json" if body[:1] in b"{[" else FORM)])
+    return headers
+
+
+FORM = b"application/x-www-form-urlencoded"
+
+
+def _call(method: str, url: str, headers: Headers) -> Call:
+    try:
+        parts = urlsplit(f"//{url}" if method == "CONNECT" and "//" not in url else url)
+        port = parts.port
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="URL") from None
+    secure = parts.scheme == "https" or (method == "CONNECT" and not parts.scheme)
+    path, tool = parts.path or "/", None
+    if path.startswith(REVERSE):
+        tool, slash, rest = path[len(REVERSE) :].partition("/")
+        path = slash + rest or "/"
+    elif parts.scheme not in ("http", "https") and method != "CONNECT":
+        raise typer.BadParameter(
+            "write http://HOST/PATH, https://HOST/PATH or /_tool/NAME/PATH", param_hint="URL"
+        )
+    elif not parts.hostname:
+        raise typer.BadParameter("the URL names no host", param_hint="URL")
+    scheme: Literal["http", "https"] = "https" if secure else "http"
+    intake: Literal["forward", "reverse", "connect"] = "reverse" if tool else "forward"
+    return Call(
+        id="c-explained",
+        method=method,
+        scheme=scheme,
+        host="" if tool is not None else (parts.hostname or "").rstrip("."),
+        port=port or (443 if secure else 80),
+        path=path,
+        query=parts.query,
+        headers=headers,
+        intake="connect" if method == "CONNECT" else intake,
+        tool=tool,
+    )
+
+
+def _say_no(no: Refusal, json: bool) -> None:
+    if json:
+        print_json({"refused": no.code, "status": no.status, "detail": no.detail})
+        return
+    console = out()
+    console.print(Text("refused", style="bold red"), f"  {no.status} {no.code}")
+    console.print(f"         {no.detail}")
+
+
+def _show(told: Explanation) -> None:
+    console = out()
+    for label, value in _rows(told):
+        line = Text(f"{label:<9}", style="cyan")
+        line.append(value, style="bold" if label == "route" else "")
+        console.print(line)
+
+
+def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
+    yield "route", f"{told.tool}: {told.route}" if told.tool else "none: passed through ungated"
+    yield "why", told.why
+    if not told.tool:
+        return
+    yield "lane", f"{told.lane} (waits {_time(told.wait_ms)}; without the store: {told.store_down})"
+    who = told.who
+    yield (
+        "caller",
+        f"tenant {who.tenant}, workflow {who.workflow}, run {who.run or '-'}, priority {who.priority}",
+    )
+    for lock in told.locks:
+        yield "lock", lock
+    if told.intent_key:
+        yield "intent", f"{told.intent_kind}: {told.intent}"
+        resend = "sent again" if told.resend else "held"
+        until = " or until a change" if told.until == "change" else ""
+        yield (
+            "",
+            f"a twin within {_time(told.window_ms)}{until} is a duplicate; an unknown outcome is {resend}",
+        )
+    for cap in told.caps:
+        yield "cap", f"{cap.name} at most {cap.limit}"
+    yield "timeout", _time(told.timeout_ms)
+    if told.reads_body:
+        yield "body", f"looked into, up to {told.body_limit} bytes"
+    if told.mode == "observe":
+        yield "mode", "observe: nothing is refused or delayed"
+    if told.empty:
+        yield "", "nothing is asked of the store: this call passes ungated"
+
+
+def _time(ms: int) -> str:
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
+        if ms >= size and ms % size == 0:
+            return f"{ms // size}{unit}"
+    return f"{ms}ms"
