@@ -14,15 +14,13 @@ ROOT = Path(__file__).parent.parent
 
 
 def commit() -> str:
-    """The commit, with ``-dirty`` where the tree differs from it."""
-    ran = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=9", "--exclude=*"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return ran.stdout.strip() or "unknown"
+    """The commit, with ``-dirty`` where the tree differs from it; ``unknown`` outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=9", "--exclude=*"]
+    try:
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        return "unknown"
+    return ran.stdout.strip()
 
 
 def python_build() -> str:

@@ -36,6 +36,13 @@ def test_work_done_in_a_child_is_charged_to_the_program_that_started_it(tmp_path
         assert process.cpu_us() >= 200_000
 
 
+def test_work_done_in_a_child_that_still_runs_counts(tmp_path: Path) -> None:
+    code = f"import os\nif os.fork() == 0:\n    exec({BURN + THEN_WAIT!r})\nos.wait()"
+    with started(tmp_path, code) as process:
+        wait_for_a_line(process)
+        assert process.cpu_us() >= 200_000
+
+
 def test_work_done_in_a_thread_that_has_ended_counts(tmp_path: Path) -> None:
     code = f"import threading\nit = threading.Thread(target=exec, args=({BURN!r},))\nit.start(); it.join()"
     with started(tmp_path, code + THEN_WAIT) as process:
