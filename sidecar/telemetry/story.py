@@ -88,9 +88,15 @@ class Story:
             self.outcome = no.outcome
 
     def end(self, now_s: float) -> None:
-        """The reply has left.  Our own time, the store's included, is what upstream, line and agent leave."""
+        """The reply has left.
+
+        ``store_s`` comes as all the time spent at the gate and is left without the wait.  Our own time, the store's
+        included, is what upstream, wait and the agent's body leave of the total.
+        """
+        wait_s = self.wait_ms / 1000
         self.total_s = total_s = now_s - self.began_s
-        self.overhead_s = max(0.0, total_s - self.upstream_s - self.read_s - self.wait_ms / 1000)
+        self.store_s = max(0.0, self.store_s - wait_s)
+        self.overhead_s = max(0.0, total_s - self.upstream_s - self.read_s - wait_s)
 
     def line(self, at_s: float) -> bytes:
         """The decision line: one JSON object and a newline.  ``at_s`` is wall time, since the epoch."""

@@ -23,7 +23,7 @@ def test_a_line_says_who_did_what_and_what_became_of_it() -> None:
     story = a_story(claim=a_claim("deal:42"))
     story.verdict, story.fence, story.outcome = "executed", 12, "completed"
     story.status = story.reply_status = 200
-    story.wait_ms, story.upstream_s, story.store_s, story.read_s = 125, 0.25, 0.001, 0.0625
+    story.wait_ms, story.upstream_s, story.store_s, story.read_s = 125, 0.25, 0.12675, 0.0625
 
     assert told(story) == {
         "ts": "2025-11-24T16:00:00.250000Z",
@@ -46,9 +46,18 @@ def test_a_line_says_who_did_what_and_what_became_of_it() -> None:
         "reply_status": 200,
         "ms": 500.0,
         "upstream_ms": 250.0,
-        "store_ms": 1.0,
+        "store_ms": 1.75,
         "overhead_ms": 62.5,
     }
+
+
+def test_a_route_that_only_observes_says_what_it_would_have_said() -> None:
+    story = a_story(claim=a_claim("deal:42"))
+    story.verdict, story.ungated, story.would = "executed", "observe", "locked"
+
+    entry = told(story)
+
+    assert (entry["verdict"], entry["ungated"], entry["would"]) == ("executed", "observe", "locked")
 
 
 def test_a_refusal_keeps_what_was_known_before_it() -> None:

@@ -1,0 +1,99 @@
+"""An admin port on loopback, over a process and a store that say what a test tells them to."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from sidecar.control.admin import Admin, Item, Loaded, Reload
+from sidecar.core.call import RawHeaders
+from sidecar.telemetry.meters import Meters
+
+TOKEN = "correct-horse"
+
+
+@dataclass
+class Process:
+    """A ``Status``."""
+
+    reasons: list[str] = field(default_factory=list)
+    loaded: Loaded = field(default_factory=lambda: Loaded("d1", 1_764_000_000.25, {}, None))
+    next_reload: Reload = field(default_factory=lambda: Reload(1_764_000_001.0, "loaded"))
+    reloads: int = 0
+    asked: list[tuple[str, str, RawHeaders, bytes]] = field(default_factory=list)
+    explain_raises: Exception | None = None
+
+    def not_ready(self) -> Sequence[str]:
+        return self.reasons
+
+    def config(self) -> Loaded:
+        return self.loaded
+
+    def explain(self, method: str, url: str, headers: RawHeaders, body: bytes) -> object:
+        self.asked.append((method, url, headers, body))
+        if self.explain_raises is not None:
+            raise self.explain_raises
+        return {"route": "deal.update"}
+
+    async def reload(self) -> Reload:
+        self.reloads += 1
+        return self.next_reload
+
+
+@dataclass
+class Store:
+    """A ``Peek``."""
+
+    items: dict[str, list[Item]] = field(default_factory=dict)
+    look: Callable[[], Awaitable[None]] | None = None
+
+    async def leases(self) -> Sequence[Item]:
+        return await self._see("leases")
+
+    async def queues(self) -> Sequence[Item]:
+        return await self._see("queues")
+
+    async def unknown(self) -> Sequence[Item]:
+        return await self._see("unknown")
+
+    async def _see(self, what: str) -> Sequence[Item]:
+        if self.look is not None:
+            await self.look()
+        return self.items.get(what, [])
+
+
+@dataclass
+class Port:
+    """The port under test, and a client for it."""
+
+    process: Process
+    store: Store
+    meters: Meters
+    url: str
+    client: aiohttp.ClientSession
+
+    async def ask(
+        self, method: str, path: str, **options: object
+    ) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
+        """Status, JSON and the response itself."""
+        async with self.client.request(method, self.url + path, **options) as response:
+            return response.status, await response.json(content_type=None), response
+
+    async def change(self, path: str) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
+        return await self.ask("POST", path, headers={"Authorization": f"Bearer {TOKEN}"})
+
+
+@pytest.fixture
+def token() -> str:
+    return TOKEN
+
+
+@pytest.fixture
+async def port(token: str) -> AsyncIterator[Port]:
+    process, store, meters = Process(), Store(), Meters()
+    admin = Admin(process, store, meters, token)
+    host, number = await admin.start("127.0.0.1", 0)
+    async with aiohttp.ClientSession() as client:
+        yield Port(process, store, meters, f"http://{host}:{number}", client)
+    await admin.stop()
