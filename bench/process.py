@@ -34,8 +34,10 @@ class Lines:
         os.close(pipe)
 
     def ended(self) -> int:
-        """The number of lines, once the writer is gone."""
-        self._reader.join(timeout=10)
+        """The number of lines, once every writer is gone.  RuntimeError where one will not go."""
+        self._reader.join(timeout=PATIENCE_S)
+        if self._reader.is_alive():
+            raise RuntimeError("a program that should have ended still holds its stdout")
         return self.count
 
 
@@ -52,6 +54,7 @@ class Process:
                 stdout=writer,
                 stderr=stderr,
                 env=quiet_environment(),
+                start_new_session=True,  # a group of its own: Ctrl-C is for the bench, which ends it in order
             )
         os.close(writer)
         self.lines = Lines(reader)
@@ -74,14 +77,14 @@ class Process:
         return sum(int(_stat(pid)[21]) for pid in _family(self.pid)) * os.sysconf("SC_PAGE_SIZE")
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL where that was not enough; by id, and only this one."""
+        """SIGTERM, then SIGKILL where that was not enough; and SIGKILL for children that outlived it."""
         if self.running:
-            self._popen.send_signal(signal.SIGTERM)
-            try:
+            self._popen.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(timeout=PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                self._popen.kill()
-                self._popen.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
 
 
 @contextlib.contextmanager

@@ -41,6 +41,7 @@ def test_work_done_in_a_child_that_still_runs_counts(tmp_path: Path) -> None:
     with started(tmp_path, code) as process:
         wait_for_a_line(process)
         assert process.cpu_us() >= 200_000
+    assert process.lines.ended() == 1, "and it ends with its parent"
 
 
 def test_work_done_in_a_thread_that_has_ended_counts(tmp_path: Path) -> None:
