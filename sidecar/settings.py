@@ -51,10 +51,15 @@ async def changes(folder: Path, stop: asyncio.Event) -> AsyncIterator[None]:
         watched = [path for path in (folder, folder / ROUTES) if path.is_dir()]
         async for batch in awatch(*watched, stop_event=stop, recursive=False, debounce=200, step=50):
             touched = [Path(name) for _, name in batch]
-            if any(_is_yaml(path) or path.name in ("..data", ROUTES) for path in touched):
+            if any(map(_matters, touched)):
                 yield
             if any(path == folder / ROUTES for path in touched):
                 break  # the folder came or went: watch what there is now
+
+
+def _matters(path: Path) -> bool:
+    """Whether a change at ``path`` can be one of the configuration: not the store's, not an editor's scratch."""
+    return _is_yaml(path) or path.name in ("..data", ROUTES)
 
 
 def _is_yaml(path: Path) -> bool:

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from sidecar import __version__
+from sidecar.core.problems import meant
 
 COMMANDS = ("run", "check", "explain", "schema", "demo")
 """In the order of ``--help``.  ``sidecar/cli/NAME.py`` holds the function ``NAME``."""
@@ -20,8 +21,9 @@ class Commands(TyperGroup):
         return [name for name in COMMANDS if find_spec(f"sidecar.cli.{name}") is not None]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.list_commands(ctx):
-            return None
+        known = self.list_commands(ctx)
+        if cmd_name not in known:
+            ctx.fail(f"no such command '{cmd_name}'{meant(cmd_name, known)}")
         single = typer.Typer(add_completion=False)
         single.command(cmd_name)(getattr(importlib.import_module(f"sidecar.cli.{cmd_name}"), cmd_name))
         return typer.main.get_command(single)

@@ -49,7 +49,7 @@ def explain(
     if json:
         print_json(asdict(told))
     else:
-        _show(told)
+        _show(told, blind=call.scheme == "https" and call.intake == "forward" and bool(told.tool))
 
 
 def _body(data: str) -> bytes:
@@ -74,6 +74,7 @@ def _headers(lines: list[str], body: bytes) -> Headers:
     return headers
 
 
+BLIND = "a client that asks for CONNECT is tunnelled blind; gated are http://, /_tool/, and https:// in absolute form"
 FORM = b"application/x-www-form-urlencoded"
 
 
@@ -115,13 +116,13 @@ def _say_no(no: Refusal, json: bool) -> None:
         print_json({"refused": no.code, "status": no.status, "detail": no.detail})
         return
     console = out()
-    console.print(Text("refused", style="bold red"), f"  {no.status} {no.code}")
+    console.print(Text("refused  ", style="bold red"), f"{no.status} {no.code}", sep="")
     console.print(f"         {no.detail}")
 
 
-def _show(told: Explanation) -> None:
+def _show(told: Explanation, blind: bool) -> None:
     console = out()
-    for label, value in _rows(told):
+    for label, value in (*_rows(told), *([("note", BLIND)] if blind else [])):
         line = Text(f"{label:<9}", style="cyan")
         line.append(value, style="bold" if label == "route" else "")
         console.print(line)

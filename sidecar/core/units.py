@@ -95,7 +95,9 @@ def network(text: str) -> Network:
         near = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValueError("is not a network; write CIDR, like 10.1.0.0/16 or fd00::/8") from None
-    raise ValueError(f"has bits set behind its prefix length; write the first address of the /{near.prefixlen}")
+    raise ValueError(
+        f"has bits set behind its prefix length; write the first address of the /{near.prefixlen}"
+    )
 
 
 def base_url(text: str) -> str:

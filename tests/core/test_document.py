@@ -119,20 +119,28 @@ MISTAKES: list[tuple[str | bytes, list[str]]] = [
     (
         "a: [1,\n  2\nb: 3",
         [
-            "f.yaml:3:2: not YAML: did not find expected ',' or ']' (while parsing a flow sequence, which begins in line 1)"
+            (
+                "f.yaml:3:2: not YAML: did not find expected ',' or ']' (while parsing a flow "
+                "sequence, which begins in line 1)"
+            )
         ],
     ),
     (
         "a: b: c",
         [
-            "f.yaml:1:5: not YAML: mapping values are not allowed in this context; put text that holds ': ' in quotes",
+            (
+                "f.yaml:1:5: not YAML: mapping values are not allowed in this context; put text "
+                "that holds ': ' in quotes"
+            ),
         ],
     ),
     (
         "a: @x",
         [
-            "f.yaml:1:4: not YAML: found character that cannot start any token; "
-            "put text that begins with @, ` or % in quotes",
+            (
+                "f.yaml:1:4: not YAML: found character that cannot start any token; "
+                "put text that begins with @, ` or % in quotes"
+            ),
         ],
     ),
     ("a: 1\nb: 2\na: 3", ["f.yaml:3:1: 'a' is written twice; the first is in line 1"]),

@@ -53,7 +53,7 @@ BAD: list[tuple[Callable[[str], Any], str, str]] = [
     ),
     (
         units.duration_ms,
-        "١s",
+        "\u0661s",
         "is not a duration; write a number and ms, s, m, h or d, like 500ms, 30s or 10m",
     ),
     (

@@ -9,11 +9,11 @@ from sidecar.core import route as run
 from sidecar.core.compile.process import Process
 from sidecar.core.condition import Condition
 from sidecar.core.document import Path
+from sidecar.core.field import TemplateError
 from sidecar.core.pattern import HostPattern, PathPattern
 from sidecar.core.route import SAFE, WRITTEN_WINDOW_MS, Base, DownstreamKey, IntentSpec, StoreSpec
 from sidecar.core.schema import tool as schema
 from sidecar.core.schema.read import Report, read
-from sidecar.core.field import TemplateError
 from sidecar.core.template import Template
 
 T = TypeVar("T")

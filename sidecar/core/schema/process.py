@@ -1,6 +1,6 @@
 """``sidecar.yaml``: this process, the fleet's caps, and who the agents are."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
@@ -82,7 +82,8 @@ class Identity(Fields):
     tenant: Annotated[Source, _source("default", "proxy-user", "header:X-Agent-Tenant", "baggage:tenant")] = (
         field(
             {},
-            "On whose behalf. Default: `{from: [proxy-user, header:X-Agent-Tenant, baggage:tenant], default: default}`.",
+            "On whose behalf. "
+            "Default: `{from: [proxy-user, header:X-Agent-Tenant, baggage:tenant], default: default}`.",
         )
     )
     workflow: Annotated[Source, _source("default", "header:X-Agent-Workflow")] = field(
@@ -219,7 +220,7 @@ class Timeouts(Fields):
 class SidecarFile(Fields):
     """`sidecar.yaml`: this process, the fleet's caps, and who the agents are."""
 
-    stand_in = {"version": "1"}
+    stand_in: ClassVar = {"version": "1"}
 
     version: Version = needed("The version of this format: 1.")
     listen: Listen = field({}, "Where this process listens.")

@@ -25,7 +25,7 @@ class Report:
         self.problems: list[Problem] = []
 
     def value(self, path: Path, predicate: str, offset: int | None = None) -> None:
-        """What is written at ``path`` is wrong: ``predicate`` goes after its text, unless the text is not to be shown."""
+        """What is written at ``path`` is wrong: ``predicate`` goes after its text, if that may be shown."""
         node = self.document.node(path)
         if node.broken or node.value is None:
             return

@@ -1,6 +1,6 @@
 """``routes/*.yaml``: one tool, and how its calls are gated."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator
 
@@ -120,7 +120,7 @@ class Kept(Fields):
 class Route(Fields):
     """One kind of call, and how it is gated. The first route that matches wins."""
 
-    stand_in = {"name": "unnamed"}
+    stand_in: ClassVar = {"name": "unnamed"}
 
     name: Name = needed("Names it in headers, logs and metrics.")
     match: Match = needed("Which calls it is for.")
@@ -129,7 +129,8 @@ class Route(Fields):
     )
     locks: tuple[LockOrKey, ...] | None = field(
         None,
-        "Entities that one call at a time may hold, as templates. `[]`: none. Default in `write` and `high_risk`: the tool and the path.",
+        "Entities that one call at a time may hold, as templates. `[]`: none. "
+        "Default in `write` and `high_risk`: the tool and the path.",
     )
     intent: IntentOrNone | None = field(
         None,
@@ -149,7 +150,7 @@ class Route(Fields):
 class ToolFile(Fields):
     """`routes/*.yaml`: one tool, and how its calls are gated."""
 
-    stand_in = {"version": "1", "tool": "unnamed"}
+    stand_in: ClassVar = {"version": "1", "tool": "unnamed"}
 
     version: Version = needed("The version of this format: 1.")
     tool: Name = needed("Names it in headers, logs, metrics and `/_tool/NAME/...`.")
