@@ -54,13 +54,15 @@ class Unreadable(Exception):  # noqa: N818 - a reason, told to the agent in a re
 class Content:
     """One body as its media type reads."""
 
-    __slots__ = ("_fields", "_why", "canonical", "raw", "type")
+    __slots__ = ("_fields", "_why", "canonical", "packed", "raw", "type")
 
     def __init__(self, raw: bytes, headers: Headers, apart: str = "") -> None:
         """``apart`` names the member that is no part of what the body says."""
         self.raw = raw
         self.canonical = b"bytes " + raw
         """Equal for two bodies exactly where they say the same (see the module)."""
+        self.packed = False
+        """``raw`` is compressed."""
         self._fields: Fields = None
         self._why = ""
         types = headers.all(b"content-type")
@@ -88,6 +90,7 @@ class Content:
         if len(types) != 1:
             raise Unreadable("the call has two Content-Types" if types else "the body has no Content-Type")
         data = _inflated(self.raw, headers.all(b"content-encoding"))
+        self.packed = data is not self.raw
         if self.type == JSON or self.type.endswith(b"+json"):
             self._fields, self.canonical = _json(data, apart)
         elif self.type == FORM:
@@ -104,6 +107,8 @@ MULTIPART: Final = b"multipart/form-data"
 
 
 def _inflated(raw: bytes, encodings: list[bytes]) -> bytes:
+    if not encodings:
+        return raw
     named = [name.strip().lower() for value in encodings for name in value.split(b",")]
     named = [name for name in named if name not in (b"", b"identity")]
     if not named:

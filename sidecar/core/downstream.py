@@ -114,6 +114,8 @@ def body_with(content: Content, name: str, key: str) -> bytes:
         fields = content.fields
     except Unreadable as error:
         raise _unwritable(name, str(error)) from None
+    if content.packed:
+        raise _unwritable(name, "the body is compressed")
     if content.type == FORM:
         kept = [part for part in content.raw.split(b"&") if part and not _names(part, name)]
         return b"&".join([*kept, f"{quote_plus(name)}={quote_plus(key)}".encode()])
@@ -134,5 +136,5 @@ def _unwritable(name: str, why: str) -> Refusal:
     return Refusal(
         "key-underivable",
         f"This tool takes its idempotency key in the body field {name!r}, and it cannot be put there: "
-        f"{why}. Nothing was sent. Send the body as JSON or as a form.",
+        f"{why}. Nothing was sent. Send the body as plain JSON or as a form.",
     )

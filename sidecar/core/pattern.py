@@ -210,13 +210,15 @@ def _parameter(segment: str, text: str) -> str | None:
 
 
 def _literal(segment: str, text: str) -> str:
-    try:
-        spelled = canonical_path(f"/{segment}")
-    except Refusal as refusal:
-        raise ValueError(f"'{segment}' in path '{text}' cannot be matched: {refusal.detail}") from None
-    if spelled == "/":
+    if segment.lower().replace("%2e", ".") in (".", ".."):
         raise ValueError(f"path '{text}' has a dot segment, which no call's path keeps")
-    return spelled[1:]
+    try:
+        return canonical_path(f"/{segment}")[1:]
+    except Refusal:
+        raise ValueError(
+            f"'{segment}' in path '{text}' cannot be matched; percent-encode it as a client would, without control "
+            "characters or backslashes"
+        ) from None
 
 
 def _decoded(segment: str) -> str:

@@ -1,0 +1,63 @@
+from dataclasses import replace
+
+from sidecar.core.call import Identity
+from sidecar.core.claim import Cap, Flow
+from sidecar.core.fleet import KNOWN_LIMIT, Fleet, Tenant
+
+WHO = Identity("acme", "dunning", "run-7", "background")
+FLEET = Fleet(
+    cap=40, per_tenant=5, per_workflow=10, per_run=4, tenants={"big": Tenant(weight=3, cap=10, queue=200)}
+)
+
+
+def names(fleet: Fleet, who: Identity, *, counted: bool = True) -> list[tuple[str, int]]:
+    _, caps = fleet.standing("write", 20, counted, "crm", 2).of(who)
+    return [(cap.name, cap.limit) for cap in caps]
+
+
+def test_caps_come_in_canonical_order() -> None:
+    assert names(FLEET, WHO) == [
+        ("global", 40),
+        ("lane:write", 20),
+        ("tenant:acme", 5),
+        ("workflow:acme/dunning", 10),
+        ("run:acme/run-7", 4),
+        ("tool:crm:write", 2),
+    ]
+
+
+def test_a_lane_that_is_not_counted_has_its_own_caps_only() -> None:
+    assert names(FLEET, WHO, counted=False) == [("lane:write", 20), ("tool:crm:write", 2)]
+
+
+def test_a_run_that_nobody_named_has_no_cap() -> None:
+    assert "run:" not in str(names(FLEET, replace(WHO, run="")))
+
+
+def test_a_tenant_may_have_a_cap_weight_and_queue_of_its_own() -> None:
+    big = replace(WHO, tenant="big")
+    assert ("tenant:big", 10) in names(FLEET, big)
+    flow, _ = FLEET.standing("write", None, True, "crm", None).of(big)
+    assert flow == Flow("big", "background", 3, 1, 200, 10_000)
+    assert FLEET.standing("write", None, True, "crm", None).of(WHO)[0] == Flow(
+        "acme", "background", 1, 1, 100, 10_000
+    )
+
+
+def test_where_nothing_is_limited_there_are_no_caps() -> None:
+    assert Fleet().standing("read", None, True, "crm", None).of(WHO)[1] == ()
+
+
+def test_workflows_of_two_tenants_never_share_a_cap() -> None:
+    one, two = Identity("a/b", "c", "", "interactive"), Identity("a", "b/c", "", "interactive")
+    assert names(FLEET, one)[3] != names(FLEET, two)[3]
+    three = Identity("a%2Fb", "c", "", "interactive")
+    assert names(FLEET, one)[3] != names(FLEET, three)[3]
+
+
+def test_inventing_names_fills_no_memory() -> None:
+    standing = FLEET.standing("write", 20, True, "crm", 2)
+    for number in range(KNOWN_LIMIT + 5):
+        _, caps = standing.of(replace(WHO, run=str(number)))
+        assert Cap(f"run:acme/{number}", 4) in caps
+    assert len(standing._known) <= KNOWN_LIMIT
