@@ -95,7 +95,7 @@ class Report:
         rows = [
             [
                 one.target.what,
-                _amount(one.figure.median, one.target.unit),
+                _amount(one.figure.median, one.target.unit, one.target.digits),
                 f"{one.figure.least:.2f} to {one.figure.most:.2f}",
                 _amount(one.target.reach, one.target.unit),
                 "" if one.target.then is None else _amount(one.target.then, one.target.unit),
@@ -152,6 +152,6 @@ def _ratio(figure: Figure | None) -> str:
     return "" if figure is None else f"{figure.median:.2f}"
 
 
-def _amount(value: float, unit: str) -> str:
-    number = f"{value:.2f}".rstrip("0").rstrip(".")
+def _amount(value: float, unit: str, digits: int = 2) -> str:
+    number = f"{value:.{digits}f}".rstrip("0").rstrip(".")
     return f"{number} {unit}".strip()
