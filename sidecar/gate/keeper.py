@@ -1,0 +1,70 @@
+"""Keeps what this process holds: one batch a second for its tickets, and for leases a third of their time before.
+
+It also sweeps where nobody else would, so that an idle fleet notices its dead.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from sidecar.gate.clock import clock
+from sidecar.gate.keyspace import lease_of
+from sidecar.gate.lease import Lease
+from sidecar.gate.link import StoreAway
+from sidecar.gate.store import Store
+from sidecar.gate.waiting import Waiting
+
+TICK_S = 1.0
+BATCH = 256
+"""Calls in one script: about a millisecond of the server's time."""
+
+
+class Keeper:
+    """The timer of one gate."""
+
+    def __init__(self, store: Store, waiting: Waiting, lease_ms: int, lost: Callable[[Lease], None]) -> None:
+        self.leases: dict[str, Lease] = {}
+        self._store = store
+        self._waiting = waiting
+        self._lease_ms = lease_ms
+        self._lost = lost
+        self._swept_s = clock()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        tick_s = min(TICK_S, self._lease_ms / 1000 / 6)
+        while True:
+            await asyncio.sleep(tick_s)
+            with suppress(StoreAway):
+                await self.tick()
+
+    async def tick(self) -> None:
+        """One look at everything.  Raises StoreAway."""
+        now_s = clock()
+        due = [call for call, lease in self.leases.items() if lease.renew_s <= now_s]
+        calls = due + list(self._waiting.tickets)
+        for start in range(0, len(calls), BATCH):
+            await self._renew(calls[start : start + BATCH])
+        if now_s - self._swept_s > self._lease_ms / 1000 / 3:
+            self._swept_s = now_s
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Until nothing is due.  Raises StoreAway."""
+        while (await self._store.run("sweep"))[1]:
+            pass
+
+    async def _renew(self, calls: Sequence[str]) -> None:
+        asked_s = clock()
+        _, more, *words = await self._store.run("renew", *calls)
+        for call, word in zip(calls, words, strict=True):
+            lease = self.leases.get(call)
+            if lease is None:
+                if word != b"waiting":
+                    self._waiting.wake(call.encode())
+            elif word == b"held":
+                lease.held(asked_s, lease_of(lease.claim, self._lease_ms))
+            else:
+                self._lost(lease)
+        if more:
+            await self.sweep()

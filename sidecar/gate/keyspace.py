@@ -1,0 +1,106 @@
+"""Claims in the store's words: names that are safe in a key, and the arguments of ``admit``.
+
+User text enters keys only through ``safe``.  Everything else that travels beside a key is opaque to the store, or made
+of words and numbers.
+"""
+
+import hashlib
+import re
+from functools import lru_cache
+from urllib.parse import quote
+
+from sidecar.core.claim import Cap, Claim, Flow, Intent
+
+_CELL = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LONGEST = 128
+"""Longer names are hashed: a key is stored once per holder set, line and version."""
+
+SLACK_MS = 500
+"""Between a grant and the start of its request's own clock, and again at its end."""
+
+
+def prefix(cell: str) -> bytes:
+    """The start of every key, with the hash tag.  Raises ValueError for a name that could break out of it."""
+    if not _CELL.fullmatch(cell):
+        raise ValueError(
+            f"store.namespace {cell!r}: use 1 to 64 letters, digits, dots, dashes and underscores"
+        )
+    return b"sc1:{%b}:" % cell.encode()
+
+
+@lru_cache(8192)
+def safe(name: str) -> str:
+    """``name`` as part of a key: as it is where it is plain, escaped, or hashed where it is long."""
+    escaped = quote(name, safe=":/@+=,.~-_", errors="surrogatepass")
+    if len(escaped) > _LONGEST:
+        return "%" + hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+    return escaped
+
+
+@lru_cache(4096)
+def _lock(name: str) -> tuple[str, str]:
+    return "lock:" + safe(name), "1"
+
+
+@lru_cache(4096)
+def _cap(cap: Cap) -> tuple[str, str]:
+    return "cap:" + safe(cap.name), str(cap.limit)
+
+
+@lru_cache(4096)
+def _flow(flow: Flow) -> str:
+    weights = f"{flow.tenant_weight} {flow.priority_weight}"
+    return (
+        f"{flow.tenant_queue} {flow.total_queue} {weights} {safe(flow.priority) or '-'} {safe(flow.tenant)}"
+    )
+
+
+def _terms(intent: Intent | None, unknown_ms: int) -> str:
+    if intent is None:
+        return f"window 0 0 0 {unknown_ms} "
+    resend = "1" if intent.resend else "0"
+    return f"{intent.until} {intent.window_ms} {resend} {intent.resend_ms} {unknown_ms} {intent.fingerprint}"
+
+
+def about(claim: Claim) -> str:
+    """Who holds or waits, for other callers' refusals and for people."""
+    parts = (claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow.tenant)
+    text = "\n".join(parts)
+    return (
+        text if text.count("\n") == len(parts) - 1 else "\n".join(part.replace("\n", " ") for part in parts)
+    )
+
+
+def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[str, ...]:
+    """The arguments of ``admit`` from ``lease`` on; the same however often it is asked."""
+    timeout_ms = claim.timeout_ms + SLACK_MS
+    hold_ms = timeout_ms if claim.quarantine == "deadline" else timeout_ms + unknown_ms
+    arguments = [
+        str(lease_of(claim, lease_ms)),
+        str(timeout_ms),
+        str(hold_ms),
+        waker,
+        about(claim),
+        _flow(claim.flow),
+        "" if claim.intent is None else claim.intent.key,
+        _terms(claim.intent, unknown_ms),
+        str(len(claim.locks)),
+    ]
+    for name in claim.locks:
+        arguments += _lock(name)
+    for cap in claim.caps:
+        arguments += _cap(cap)
+    return tuple(arguments)
+
+
+def lease_of(claim: Claim, lease_ms: int) -> int:
+    """How long a grant of this claim lives: never longer than its request can."""
+    return min(lease_ms, claim.timeout_ms + SLACK_MS)
+
+
+def place_name(claim: Claim, at: int) -> str:
+    """What stood in the way, by its number in the store's reply."""
+    if at == 0:
+        return "intent"
+    locks = len(claim.locks)
+    return f"lock:{claim.locks[at - 1]}" if at <= locks else f"cap:{claim.caps[at - locks - 1].name}"

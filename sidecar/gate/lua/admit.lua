@@ -1,0 +1,103 @@
+--[[
+  admit -- may this call go now?
+
+  Twin, locks, caps and line are decided in one step: asked in turn, a second caller slips between two answers.
+  Asked again with the same call, it answers what it answered, so that a lost reply costs nothing.
+
+  KEYS[1]     cell     prefix of every key, with the hash tag: sc1:{cell}:
+
+  ARGV[1]     now      ms; "" asks the server (only tests pass a number)
+  ARGV[2]     call     unique per call, the same whenever it asks again
+  ARGV[3]     mode     ask: first time, may wait; now: first time, will not wait
+                       again: asked before; last: asked before, and will not wait any longer
+  ARGV[4]     lease    ms a grant lives unless renewed
+  ARGV[5]     timeout  ms after which the request is over for sure
+  ARGV[6]     hold     ms the locks stay when nobody settles
+  ARGV[7]     wake     whom to wake: channel sc1:{cell}:wake:<wake>
+  ARGV[8]     about    who it is, for others' refusals; opaque here
+  ARGV[9]     flow     tenant_depth total_depth tenant_weight priority_weight priority tenant
+  ARGV[10]    intent   key of the record; "" for none
+  ARGV[11]    terms    until window_ms resend resend_ms unknown_ms fingerprint
+  ARGV[12]    locks    how many of the places are locks
+  ARGV[13..]  places   name and limit of each, locks first
+
+  Returns {word, ...}
+    granted  fence origin                     go; settle, and renew before the lease runs out; origin: the call that
+                                              first tried this intent, where an unknown attempt is run again
+    completed  answer                         a twin did it, and this is the answer it got
+    done     status                           a twin did it; its answer was not kept
+    unknown  since_ms why about               a twin may have done it
+    reused                                    same key, other request
+    waiting  at ahead left_ms state holder about   stands in line; at: 0 its intent, else the nth place
+    blocked  at ahead left_ms state holder about   the same, and does not stand in line
+    full     wall                             too many wait: tenant or total
+]]
+--- @include "prelude"
+--- @include "holders"
+--- @include "grant"
+
+local id, mode, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local c = { "", 0, 0, 0, 0, "", unpack(ARGV, 4) }
+local fresh = mode == "ask" or mode == "now"
+local news = c[INTENT] == "" or redis.call("EXISTS", P .. "i:" .. c[INTENT]) == 0
+if fresh and news and not refused(c) then
+  grant(c, id, "granted", lease)
+  return { "granted", c[FENCE], id }
+end
+
+-- Most calls are gone by now.
+--- @include "calls"
+--- @include "release"
+--- @include "record"
+--- @include "twin"
+--- @include "line"
+--- @include "ticket"
+--- @include "dispatch"
+--- @include "lapse"
+--- @include "blocked"
+
+sweep(4)
+local patient = mode == "ask" or mode == "again"
+local known = not fresh and call_of(id)
+if known and (known[STATE] == "granted" or known[STATE] == "offered") then
+  known[STATE], known[DEADLINE] = "granted", now + known[TIMEOUT]
+  take(known, id, lease)
+  save(known, id, now + lease)
+  return { "granted", known[FENCE], known[PRIOR] == "" and id or cmsgpack.unpack(known[PRIOR])[R_ORIGIN] }
+elseif known and known[STATE] == "waiting" then
+  if patient then
+    redis.call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
+    return { "waiting", unpack(blocked(known, id, known[AT])) }
+  end
+  local why = blocked(known, id, known[AT])
+  exit(known, id)
+  forget(id)
+  freed[1] = place_of(known, known[AT])
+  dispatch()
+  return { "blocked", unpack(why) }
+end
+
+local word, r, answer = twin(c)
+if word == "completed" then
+  return { "completed", answer }
+elseif word == "done" then
+  return { "done", r[R_STATUS] }
+elseif word == "unknown" then
+  return { "unknown", now - r[R_SINCE], r[R_WHY], r[R_ABOUT] }
+elseif word == "reused" then
+  return { "reused" }
+end
+
+local at = word == "running" and 0 or refused(c, nil, ghost_of(r))
+if not at then
+  grant(c, id, "granted", lease, r)
+  return { "granted", c[FENCE], r and r[R_ORIGIN] or id }
+elseif not patient then
+  return { "blocked", unpack(blocked(c, id, at)) }
+end
+local wall = crowded(c)
+if wall then
+  return { "full", wall }
+end
+enter(c, id, at)
+return { "waiting", unpack(blocked(c, id, at)) }

@@ -1,0 +1,30 @@
+-- Who holds a place.  A lock and a cap are the same thing: a set of holders, each with an instant at which it counts no
+-- more, and a limit of one or of n.  Never a counter: what a dead holder held frees itself.
+--
+-- A cap is held for as long as the lease, a lock for as long as the request may still be running (its deadline, or
+-- the record's retention where only a person may free it).  So a lease that lapses leaves its locks in quarantine
+-- without anybody doing anything.
+
+-- Whether one more fits.  The dead are pruned only where they would stand in the way.
+-- `ghost`, if given, is the earlier attempt of the same intent, which does not count.
+local function room(place, limit, ghost)
+  local key = P .. "h:" .. place
+  local held = redis.call("ZCARD", key)
+  if held < limit then
+    return true
+  end
+  held = held - redis.call("ZREMRANGEBYSCORE", key, "-inf", now)
+  if ghost and redis.call("ZSCORE", key, ghost) then
+    held = held - 1
+  end
+  return held < limit
+end
+
+-- Holds every place: locks until `hold` from now, caps for `lease`.
+local function take(c, id, lease)
+  local caps = PLACES + 2 * c[LOCKS]
+  local locks_end, caps_end = now + c[HOLD], now + lease
+  for i = PLACES, #c, 2 do
+    redis.call("ZADD", P .. "h:" .. c[i], i < caps and locks_end or caps_end, id)
+  end
+end

@@ -1,0 +1,37 @@
+--[[
+  peek -- what there is, for people.  Changes nothing.
+
+  KEYS[1]  cell   prefix of every key, with the hash tag: sc1:{cell}:
+
+  ARGV[1]  now    ms; "" asks the server (only tests pass a number)
+  ARGV[2]  what   calls: what waits or holds; unknown: intents nobody can say the outcome of
+  ARGV[3]  count  how many at most
+
+  Returns {word, item...}
+    calls    id state fence left_ms age at flow about intent locks place limit place limit ...
+    unknown  intent since_ms left_ms why owner about
+]]
+--- @include "prelude"
+--- @include "calls"
+--- @include "record"
+
+local items = { ARGV[2] }
+if ARGV[2] == "calls" then
+  local due = redis.call("ZRANGE", P .. "due", 0, ARGV[3] - 1, "WITHSCORES")
+  for i = 1, #due, 2 do
+    local id = string.match(due[i], "^c:(.*)$")
+    local c = id and call_of(id)
+    if c then
+      items[#items + 1] = { id, c[STATE], c[FENCE], due[i + 1] - now, c[AGE], c[AT] == 0 and 0 or (c[AT] - PLACES) / 2 + 1, c[FLOW], c[ABOUT], c[INTENT], c[LOCKS], unpack(c, PLACES) }
+    end
+  end
+  return items
+end
+for _, intent in ipairs(redis.call("ZRANGEBYSCORE", P .. "unknown", now, "+inf", "LIMIT", 0, ARGV[3])) do
+  local value = redis.call("GET", P .. "i:" .. intent)
+  local r = value and select(2, cmsgpack.unpack_one(value))
+  if r and r[R_WORD] == "unknown" then
+    items[#items + 1] = { intent, now - r[R_SINCE], r[R_ENDS] - now, r[R_WHY], r[R_OWNER], r[R_ABOUT] }
+  end
+end
+return items

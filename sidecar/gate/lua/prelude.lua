@@ -1,0 +1,25 @@
+-- The cell, the clock, and what a call looks like while the store knows it.
+--
+-- A call is one array under c:<id>, as long as it waits, holds something, or may still come back with its answer:
+--   offered   handed what it waits for; nothing was sent, and the offer ends unless its asker takes it
+--   granted   its request may be on its way
+--   waiting   in one line, holding nothing
+--   lapsed    nobody renewed it; its locks stay until the request must be over
+-- Its places are what it needs, in canonical order: locks, then caps.  Locks come first, so that calls that wait for
+-- one hot entity stand at that entity and not in front of everybody else's caps.
+local P = KEYS[1]
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call("TIME")
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local STATE, FENCE, DEADLINE, AGE, AT, PRIOR = 1, 2, 3, 4, 5, 6
+local LEASE, TIMEOUT, HOLD, WAKE, ABOUT, FLOW, INTENT, TERMS, LOCKS = 7, 8, 9, 10, 11, 12, 13, 14, 15
+local PLACES = 16
+
+-- Keeps a call until `due`, when a sweep looks at it again.
+local function save(c, id, due)
+  redis.call("SET", P .. "c:" .. id, cmsgpack.pack(c))
+  redis.call("ZADD", P .. "due", due, "c:" .. id)
+end

@@ -1,0 +1,75 @@
+--[[
+  settle -- this is what became of it.
+
+  Writes the record, lets go of everything, hands it to whoever waits.  A lease that lapsed may still be settled with
+  the truth as long as nobody else held or changed its entities since: the fence still matches.
+
+  KEYS[1]   cell     prefix of every key, with the hash tag: sc1:{cell}:
+
+  ARGV[1]   now      ms; "" asks the server (only tests pass a number)
+  ARGV[2]   call     the owner
+  ARGV[3]   fence    of the grant
+  ARGV[4]   ending   answer: it happened, and a twin gets the answer; done: it happened; free: it changed nothing
+                     not_sent: nothing left; unknown: it may have happened
+  ARGV[5]   changed  1: the entities may differ now
+  ARGV[6]   over     0: the request may still be running, so its locks stay
+  ARGV[7]   note     done: the status; unknown: why
+  ARGV[8]   retain   ms an unknown record lives; 0: as the claim said
+  ARGV[9]   answer   opaque here; "" unless ending is answer
+
+  Returns {word, more}; more is 1 while something is due: sweep
+    settled
+    late               accepted, though the lease had lapsed
+    lost               refused: the lease had lapsed and somebody else came since
+    gone               nothing known of this call: settled before, or never granted
+]]
+--- @include "prelude"
+--- @include "calls"
+--- @include "release"
+--- @include "record"
+--- @include "late"
+
+local id, ending, changed, over = ARGV[2], ARGV[4], ARGV[5] == "1", ARGV[6] == "1"
+local c = call_of(id)
+if not c or tostring(c[FENCE]) ~= ARGV[3] or c[STATE] == "waiting" then
+  return { "gone", 0 }
+end
+local fence, late = c[FENCE], c[STATE] == "lapsed"
+if late then
+  if not undisputed(c, id) then
+    return { "lost", 0 }
+  end
+  -- A late change lands after whatever was settled meanwhile, so its version is a new one.
+  fence = redis.call("INCR", P .. "fence")
+  redis.call("ZREM", P .. "unknown", c[INTENT])
+end
+
+local stays = ending == "unknown" and (not over or c[HOLD] ~= c[TIMEOUT])
+forget(id)
+free(c, id, stays and caps_of(c) or PLACES)
+if ending == "not_sent" or ending == "free" then
+  undo(c)
+elseif ending == "unknown" then
+  doubt(c, id, fence, ARGV[7], tonumber(ARGV[8]))
+else
+  complete(c, fence, changed, ending == "answer" and "completed" or "done", ARGV[7], ARGV[9])
+end
+if stays then
+  quarantine(c, id)
+end
+
+-- Where nobody waits there is nobody to hand anything to.
+local word = late and "late" or "settled"
+if redis.call("ZCARD", P .. "w") == 0 then
+  return { word, 0 }
+end
+--- @include "holders"
+--- @include "grant"
+--- @include "twin"
+--- @include "line"
+--- @include "ticket"
+--- @include "dispatch"
+--- @include "lapse"
+dispatch()
+sweep(4)
+return { word, more }

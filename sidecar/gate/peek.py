@@ -1,0 +1,85 @@
+"""What the store holds now, as the admin port shows it: runs, workflows, names; never bodies or secrets."""
+
+from typing import Any
+
+from sidecar.gate import words
+from sidecar.gate.link import StoreAway
+from sidecar.gate.store import Store
+
+MOST = 1000
+"""Items in one list; a longer one is cut."""
+
+Item = dict[str, object]
+_ABOUT = ("run", "workflow", "tool", "route", "lane", "tenant")
+
+
+async def leases(store: Store) -> list[Item]:
+    """Grants in use, handed out, and lapsed ones that keep their locks."""
+    return [_lease(call) for call in await _ask(store, "calls") if call[1] != b"waiting"]
+
+
+async def queues(store: Store) -> list[Item]:
+    """One item per place that somebody waits at, the oldest first."""
+    lines: dict[str, list[list[Any]]] = {}
+    for call in await _ask(store, "calls"):
+        if call[1] == b"waiting":
+            lines.setdefault(_place(call), []).append(call)
+    return [_line(place, sorted(tickets, key=lambda call: int(call[4]))) for place, tickets in lines.items()]
+
+
+async def unknown(store: Store) -> list[Item]:
+    """Unknown outcomes."""
+    return [
+        {
+            "id": intent.decode(),
+            "since_ms": since_ms,
+            "left_ms": left_ms,
+            "why": why.decode(),
+            "call": owner.decode(),
+        }
+        | _about(about)
+        for intent, since_ms, left_ms, why, owner, about in await _ask(store, "unknown")
+    ]
+
+
+async def _ask(store: Store, what: str) -> list[list[Any]]:
+    try:
+        return (await store.run("peek", what, MOST))[1:]
+    except StoreAway:
+        raise words.away() from None
+
+
+def _about(about: bytes) -> Item:
+    return dict(zip(_ABOUT, about.decode().split("\n"), strict=False))
+
+
+def _lease(call: list[Any]) -> Item:
+    name, state, fence, left_ms, _age, _at, _flow, about, _intent, locks, *places = call
+    names = [place.decode().partition(":")[2] for place in places[::2]]
+    count = int(locks)
+    held: Item = {"locks": names[:count], "caps": names[count:] if state != b"lapsed" else []}
+    return (
+        {"id": name.decode(), "state": state.decode(), "fence": fence, "left_ms": left_ms}
+        | held
+        | _about(about)
+    )
+
+
+def _place(call: list[Any]) -> str:
+    at = call[5]
+    return str(call[10 + 2 * (at - 1)].decode()) if at else f"intent:{call[8].decode()[:12]}"
+
+
+def _line(place: str, tickets: list[list[Any]]) -> Item:
+    tenants: dict[str, int] = {}
+    for ticket in tickets:
+        tenant = str(_about(ticket[7]).get("tenant", ""))
+        tenants[tenant] = tenants.get(tenant, 0) + 1
+    head = _about(tickets[0][7])
+    return {
+        "id": place,
+        "waiting": len(tickets),
+        "tenants": tenants,
+        "head_run": head.get("run", ""),
+        "head_call": tickets[0][0].decode(),
+    }

@@ -1,0 +1,112 @@
+"""The store's words as refusals: what happened and what to do next, for a model to read.
+
+Everything said about another call is its run and workflow; keys, bodies and credentials never appear.
+"""
+
+from typing import Any, Final
+
+from sidecar.core.claim import Claim
+from sidecar.core.refusal import Refusal
+from sidecar.gate.keyspace import place_name
+
+SOON_MS: Final = 1000
+LONGEST_RETRY_MS: Final = 5000
+"""A holder's time is an upper bound; most let go long before, so asking earlier is worth it."""
+
+
+def refusal(claim: Claim, reply: list[Any], wait_ms: int) -> Refusal:
+    """The refusal that a reply of ``admit`` amounts to."""
+    match reply:
+        case [b"blocked", at, ahead, left_ms, state, _holder, about]:
+            return _blocked(claim, at, ahead, left_ms, state.decode(), about.decode(), wait_ms)
+        case [b"full", wall]:
+            return _full(claim, wall.decode(), wait_ms)
+        case [b"unknown", since_ms, why, about]:
+            return _unknown(since_ms, why.decode(), about.decode(), wait_ms)
+        case [b"done", status]:
+            return Refusal(
+                "answer-not-kept", _DONE.format(status=status.decode() or "unknown"), wait_ms=wait_ms
+            )
+        case [b"reused"]:
+            return Refusal("key-reused", _REUSED, wait_ms=wait_ms)
+        case _:
+            raise AssertionError(f"admit answered {reply[:1]}")
+
+
+def away(paused_s: float = 0.0) -> Refusal:
+    """The store cannot be asked, or must not be believed yet."""
+    if paused_s:
+        return Refusal(
+            "store-unavailable", _PAUSED, retry_after_ms=int(paused_s * 1000) + 1, outcome="not_sent"
+        )
+    return Refusal("store-unavailable", _AWAY, retry_after_ms=SOON_MS, outcome="not_sent")
+
+
+_DONE: Final = (
+    "The same call was done already (the upstream answered {status}), and its answer was not kept because it was too "
+    "large or a stream. It was not sent again. Read the record to see its state, and do not repeat the call."
+)
+_REUSED: Final = (
+    "This idempotency key was used before for a different request. Nothing was sent. Use a new key for a new request, "
+    "or send exactly the request that the key was first used for."
+)
+_AWAY: Final = (
+    "The sidecar cannot reach its store, so it cannot tell whether this call would collide with another. "
+    "Nothing was sent. Send the same call again in a moment."
+)
+_PAUSED: Final = (
+    "The sidecar's store lost what it knew, and grants that exclude others pause until every older one has run out. "
+    "Nothing was sent. Send the same call again after the time given."
+)
+
+
+def _run_of(about: str) -> tuple[str, str]:
+    """The run, and words for who it is."""
+    run, workflow = [*about.split("\n"), ""][:2] if about else ("", "")
+    if run:
+        return run, f"run {run}" + (f" of workflow {workflow}" if workflow else "")
+    return "", f"a call of workflow {workflow}" if workflow else "another call"
+
+
+def _blocked(
+    claim: Claim, at: int, ahead: int, left_ms: int, state: str, about: str, wait_ms: int
+) -> Refusal:
+    by = place_name(claim, at)
+    run, who = _run_of(about)
+    queue = f" {ahead} more calls wait before it." if ahead else ""
+    if at == 0:
+        code = "in-progress"
+        text = f"The same call is still running, started by {who}. It was not sent a second time. Ask again later: "
+        text += "you will get the first call's answer. Do not change the call to get around this."
+    elif at <= len(claim.locks):
+        code = "locked"
+        text = f"{by.removeprefix('lock:')} is held by {who}."
+        if state == "lapsed":
+            text += " That call's outcome is unknown, and until its request must be over nobody else may write here."
+        text += f"{queue} Nothing was sent. Wait, read the record again (it may have changed), and retry."
+    else:
+        code = "cap-timeout"
+        text = f"All slots of {by.removeprefix('cap:')} are taken.{queue} Nothing was sent. Retry later."
+    retry_ms = left_ms if state == "lapsed" else min(left_ms, LONGEST_RETRY_MS)
+    return Refusal(
+        code, text, retry_after_ms=max(retry_ms, 1), holder_run=run, blocked_by=by, wait_ms=wait_ms
+    )
+
+
+def _full(claim: Claim, wall: str, wait_ms: int) -> Refusal:
+    by = f"queue:tenant:{claim.flow.tenant}" if wall == "tenant" else "queue:total"
+    whose = f"of tenant {claim.flow.tenant}" if wall == "tenant" else "of all tenants together"
+    text = (
+        f"Too many calls {whose} wait already. Nothing was sent. Slow down, and retry after the time given."
+    )
+    return Refusal("queue-full", text, retry_after_ms=SOON_MS, blocked_by=by, wait_ms=wait_ms)
+
+
+def _unknown(since_ms: int, why: str, about: str, wait_ms: int) -> Refusal:
+    run, who = _run_of(about)
+    ago = f"{since_ms / 1000:.0f} s ago" if since_ms >= 1000 else "just now"
+    text = (
+        f"The same call was sent {ago} by {who}, and no answer says whether it took effect ({why}). It was not sent "
+        "again. Read the record to see whether the effect is there. If it is, go on; if not, a person has to decide."
+    )
+    return Refusal("outcome-unknown", text, holder_run=run, blocked_by="intent", wait_ms=wait_ms)
