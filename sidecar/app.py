@@ -1,0 +1,193 @@
+"""The composition root: builds every part, and knows the order of start, reload, drain and stop.
+
+Start: the store first (nothing is granted without it), then the proxy port, then the admin port, whose library takes
+longest to import and which no call needs.  Stop, on SIGTERM or SIGINT: no new connections and no new side effects;
+what is in flight finishes within ``drain`` and is settled; the store goes last, since everything before it settles
+there.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from time import time
+from typing import TypeVar
+
+from sidecar import __version__
+from sidecar.control.admin import Admin, Loaded, Reload
+from sidecar.core.call import Call, Headers, RawHeaders
+from sidecar.core.config import Config
+from sidecar.core.explain import explain
+from sidecar.gate.gate import Gate
+from sidecar.gate.store import StoreError
+from sidecar.pipeline import Pipeline
+from sidecar.settings import ConfigError, changes, load
+from sidecar.tasks import spawn
+from sidecar.telemetry.log import Log
+from sidecar.telemetry.meters import Meters
+from sidecar.wire import connection, pool
+from sidecar.wire.egress import Egress
+from sidecar.wire.listener import Listener
+from sidecar.wire.upstream import HttpUpstream
+
+log = logging.getLogger("sidecar")
+
+T = TypeVar("T")
+
+
+class StartError(Exception):
+    """The sidecar cannot start; the text says why, to whoever started it."""
+
+
+def main(config: Config) -> None:
+    """Serve until a signal says stop.  Raises StartError."""
+    try:
+        import uvloop
+    except ImportError:  # no wheel for this platform: slower, and the same program
+        asyncio.run(Sidecar(config).run())
+    else:
+        uvloop.run(Sidecar(config).run())
+
+
+class Sidecar:
+    """One process.  Implements ``control.admin.Status``."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._loaded_at_s = time()
+        self._last_reload: Reload | None = None
+        self._meters = Meters(tenants=config.fleet.tenants)
+        self._stop = asyncio.Event()
+        self._draining = False
+
+    async def run(self) -> None:
+        """Start, serve, drain, stop."""
+        async with AsyncExitStack() as parts:
+            await self._start(parts)
+            self._listen_to_signals()
+            spawn(self._watch(), "watch the config folder")
+            await self._stop.wait()
+            await self._drain()
+
+    async def _start(self, parts: AsyncExitStack) -> None:
+        config = self._config
+        try:
+            decisions = Log(config.log.decisions, config.log.level)
+        except OSError as error:
+            raise StartError(f"log.decisions: {error}") from None
+        parts.callback(decisions.close)
+        self._meters.lines_dropped = decisions.dropped
+        self._gate = await self._open_store()
+        parts.push_async_callback(self._gate.stop)
+        self._upstream = HttpUpstream(_egress(config), _pool_limits(config))
+        parts.callback(self._upstream.close)
+        self._pipeline = Pipeline(config, self._gate, self._upstream, self._meters, decisions.tell)
+        self._listener = await self._open_proxy()
+        parts.callback(self._listener.close)
+        admin = Admin(self, self._gate, self._meters, os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
+        address = await _listening(admin.start(*config.listen.admin), "admin", config.listen.admin)
+        parts.push_async_callback(admin.stop)
+        log.info("sidecar %s ready: proxy %s admin %s", __version__, _url(self._listener.address), _url(address))
+
+    async def _open_store(self) -> Gate:
+        store = self._config.store
+        try:
+            gate = Gate(
+                store.url,
+                store.namespace,
+                store.lease_ms,
+                Path(store.state),
+                store.allow_eviction,
+                self._meters,
+            )
+            await gate.start()
+        except (ValueError, StoreError) as error:
+            raise StartError(str(error)) from None
+        return gate
+
+    async def _open_proxy(self) -> Listener:
+        config = self._config
+        limits = connection.Limits(
+            idle_s=config.timeouts.idle_ms / 1000,
+            connections=config.limits.connections,
+            head_bytes=config.limits.header_bytes,
+        )
+        opening = Listener.open(*config.listen.proxy, self._pipeline, limits)
+        return await _listening(opening, "proxy", config.listen.proxy)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: spawn(self.reload(), "reload"))
+
+    async def _watch(self) -> None:
+        async for _ in changes(Path(self._config.folder), self._stop):
+            await self.reload()
+
+    async def _drain(self) -> None:
+        self._draining = self._pipeline.draining = True
+        self._listener.stop_accepting()
+        log.info("draining: %d calls in flight", self._listener.calls)
+        try:
+            async with asyncio.timeout(self._config.drain_ms / 1000):
+                await self._listener.drain()
+        except TimeoutError:
+            log.warning("%d calls did not end within the drain time and are broken off", self._listener.calls)
+
+    def not_ready(self) -> Sequence[str]:
+        reasons = []
+        if self._draining:
+            reasons.append("draining")
+        if not self._gate.up:
+            reasons.append("the store cannot be reached")
+        return reasons
+
+    def config(self) -> Loaded:
+        config = self._config
+        return Loaded(config.digest, self._loaded_at_s, config.written, self._last_reload)
+
+    def explain(self, method: str, url: str, headers: RawHeaders, body: bytes) -> object:
+        call = Call.of_url("c0", method, url, Headers(headers))
+        return explain(self._config.table, self._config.identity, call, body)
+
+    async def reload(self) -> Reload:
+        """Read the folder again: all of it is taken, or nothing."""
+        try:
+            config = await asyncio.to_thread(load, Path(self._config.folder), os.environ)
+        except ConfigError as error:
+            self._meters.reloaded("refused")
+            log.error("config refused, the last good one stays:\n%s", error)
+            self._last_reload = Reload(time(), "refused", [str(problem) for problem in error.problems])
+        else:
+            self._meters.reloaded("loaded")
+            self._config, self._loaded_at_s = config, time()
+            self._pipeline.obey(config)
+            self._upstream.obey(_egress(config))
+            log.info("config reloaded: %s", config.digest)
+            self._last_reload = Reload(time(), "loaded", [str(problem) for problem in config.warnings])
+        return self._last_reload
+
+
+def _egress(config: Config) -> Egress:
+    return Egress(config.egress.deny, map(str, config.egress.allow))
+
+
+def _pool_limits(config: Config) -> pool.Limits:
+    return pool.Limits(connect_s=config.timeouts.connect_ms / 1000, idle_s=config.timeouts.idle_ms / 1000)
+
+
+async def _listening(opening: Awaitable[T], what: str, address: tuple[str, int]) -> T:
+    try:
+        return await opening
+    except OSError as error:
+        host, port = address
+        raise StartError(f"listen.{what}: cannot listen on {host}:{port}: {error.strerror or error}") from None
+
+
+def _url(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
