@@ -5,8 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -17,8 +16,6 @@ from sidecar.core.explain import Explanation
 from sidecar.core.explain import explain as foretell
 from sidecar.core.refusal import Refusal
 from sidecar.settings import ConfigError, load
-
-REVERSE = "/_tool/"
 
 
 def explain(
@@ -80,35 +77,9 @@ FORM = b"application/x-www-form-urlencoded"
 
 def _call(method: str, url: str, headers: Headers) -> Call:
     try:
-        parts = urlsplit(f"//{url}" if method == "CONNECT" and "//" not in url else url)
-        port = parts.port
+        return Call.of_url("c-explained", method, url, headers)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="URL") from None
-    secure = parts.scheme == "https" or (method == "CONNECT" and not parts.scheme)
-    path, tool = parts.path or "/", None
-    if path.startswith(REVERSE):
-        tool, slash, rest = path[len(REVERSE) :].partition("/")
-        path = slash + rest or "/"
-    elif parts.scheme not in ("http", "https") and method != "CONNECT":
-        raise typer.BadParameter(
-            "write http://HOST/PATH, https://HOST/PATH or /_tool/NAME/PATH", param_hint="URL"
-        )
-    elif not parts.hostname:
-        raise typer.BadParameter("the URL names no host", param_hint="URL")
-    scheme: Literal["http", "https"] = "https" if secure else "http"
-    intake: Literal["forward", "reverse", "connect"] = "reverse" if tool else "forward"
-    return Call(
-        id="c-explained",
-        method=method,
-        scheme=scheme,
-        host="" if tool is not None else (parts.hostname or "").rstrip("."),
-        port=port or (443 if secure else 80),
-        path=path,
-        query=parts.query,
-        headers=headers,
-        intake="connect" if method == "CONNECT" else intake,
-        tool=tool,
-    )
 
 
 def _say_no(no: Refusal, json: bool) -> None:

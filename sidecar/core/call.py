@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 Intake = Literal["forward", "reverse", "connect", "intercept"]
@@ -72,6 +73,25 @@ class Call:
     """The tool that the reverse form names; None where the host decides."""
     peer_user: str | None = None
     """User name of the proxy credentials, once they were verified (or when no users are configured)."""
+
+    @classmethod
+    def of_url(cls, call_id: str, method: str, url: str, headers: Headers) -> Self:
+        """A call as ``explain`` takes it: ``http(s)://HOST/PATH``, ``/_tool/NAME/PATH``, ``CONNECT HOST:PORT``.
+
+        Raises ValueError that says what to write.
+        """
+        connect = method == "CONNECT"
+        parts = urlsplit(f"https://{url}" if connect and "//" not in url else url)
+        scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
+        path, tool, host = parts.path or "/", None, (parts.hostname or "").rstrip(".")
+        port = parts.port or (443 if scheme == "https" else 80)
+        if path.startswith("/_tool/") and not connect:
+            tool, slash, rest = path.removeprefix("/_tool/").partition("/")
+            path, host = f"{slash}{rest}" or "/", ""
+        elif parts.scheme not in ("http", "https") or not host:
+            raise ValueError("write http://HOST/PATH, https://HOST/PATH or /_tool/NAME/PATH")
+        intake: Intake = "connect" if connect else "forward" if tool is None else "reverse"
+        return cls(call_id, method, scheme, host, port, path, parts.query, headers, intake, tool)
 
 
 @dataclass(frozen=True, slots=True)
