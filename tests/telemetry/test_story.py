@@ -2,7 +2,7 @@ import json
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.core.call import Headers, Identity
@@ -110,7 +110,9 @@ def test_no_secret_is_ever_in_a_line(story: Story) -> None:
     assert SECRET not in story.line(0.0).decode()
 
 
-@given(st.text(st.characters(), max_size=400), st.text(st.characters(), max_size=400))
+@example("\ud800", "\udfff")
+@example("\n", "\x00\u2028")
+@given(st.text(max_size=400), st.text(max_size=400))
 def test_a_line_is_one_line_whatever_callers_call_themselves(name: str, lock: str) -> None:
     story = a_story(a_call(host=name, method=name), a_claim(lock))
     story.identity = Identity(name, name, name, name)
