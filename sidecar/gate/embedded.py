@@ -22,6 +22,8 @@ from pathlib import Path
 
 import redis.asyncio
 import redis.exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from sidecar.gate.store import StoreError
 
@@ -102,7 +104,12 @@ class Embedded:
 
     async def _answers(self) -> bool:
         """Whether a server listens and has read its log.  A busy one counts as not yet."""
-        client = redis.asyncio.Redis(unix_socket_path=str(self._socket), socket_timeout=2, protocol=3)
+        client = redis.asyncio.Redis(
+            unix_socket_path=str(self._socket),
+            socket_timeout=2,
+            protocol=3,
+            retry=Retry(NoBackoff(), 0),  # its own retries take seconds, and nobody there is an answer
+        )
         try:
             return bool(await client.ping())
         except redis.exceptions.BusyLoadingError:
