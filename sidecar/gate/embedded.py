@@ -147,7 +147,11 @@ class Embedded:
     async def _enter(self) -> None:
         await self._leave()
         client = redis.asyncio.Redis(
-            unix_socket_path=str(self._socket), client_name=_NAME, single_connection_client=True, protocol=3
+            unix_socket_path=str(self._socket),
+            client_name=_NAME,
+            single_connection_client=True,
+            protocol=3,
+            retry=Retry(NoBackoff(), 0),  # a server that was told to shut down is not asked again
         )
         try:
             await client.initialize()
