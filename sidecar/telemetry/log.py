@@ -130,10 +130,10 @@ class _Handler(logging.Handler):
 
 
 class _Formatter(logging.Formatter):
-    """One message, one line: what an agent sent can neither forge another nor drive the terminal."""
+    """Only a message begins at the margin: what an agent sent can neither forge one nor drive the terminal."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        return _printable(super().formatMessage(record))
+        return "\n    ".join(map(_printable, super().formatMessage(record).split("\n")))
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(map(_printable, super().format(record).split("\n")))  # a traceback keeps its lines

@@ -188,10 +188,11 @@ def test_words_have_a_time_and_a_level(said: Callable[[Callable[[logging.Logger]
     assert text.count("\n") == 1
 
 
-def test_what_an_agent_sent_forges_no_line(said: Callable[[Callable[[logging.Logger], None]], str]) -> None:
+def test_what_an_agent_sent_forges_no_message(
+    said: Callable[[Callable[[logging.Logger], None]], str],
+) -> None:
     text = said(lambda logger: logger.warning("host %s", "x\nINFO all is well \x1b[2J \ud800 é"))
-    assert text.endswith("host x\\nINFO all is well \\x1b[2J \\ud800 é\n")
-    assert text.count("\n") == 1
+    assert text.endswith(" WARNING host x\n    INFO all is well \\x1b[2J \\ud800 é\n")
 
 
 def test_a_crash_keeps_its_traceback_readable(
