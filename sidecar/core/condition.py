@@ -15,8 +15,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-import cel
-
 from sidecar.core.refusal import Refusal
 
 CALL_NAMES: Final = frozenset(
@@ -52,6 +50,8 @@ class Condition:
     @classmethod
     def parse(cls, text: str, allowed: frozenset[str] = CALL_NAMES) -> Self:
         """Compile ``text``.  Raises ValueError in one line that says what is wrong."""
+        import cel  # it imports a terminal toolkit (110 ms, 10 MB), so only a config with a condition pays
+
         if len(text) > LONGEST:
             raise ValueError(f"a condition has at most {LONGEST} characters, this one has {len(text)}")
         try:
