@@ -233,7 +233,8 @@ class RouteMeters:
         if story.upstream_s:
             self._upstream.observe(story.upstream_s)
         if story.ungated:
-            self._meters.ungated(self._tool, story.ungated)
+            if story.outcome != "not_sent":
+                self._meters.ungated(self._tool, story.ungated)
         elif story.claim is not None and not story.claim.empty:
             self._gated(story)
         if story.verdict == "refused":

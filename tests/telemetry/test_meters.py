@@ -141,6 +141,14 @@ def test_an_ungated_call_waits_for_no_gate(meters: Meters, route: RouteMeters) -
     assert value(meters, "queue_wait_seconds", "write", "granted") == 0
 
 
+def test_a_call_that_was_never_sent_did_not_go_out_ungated(meters: Meters) -> None:
+    story = a_story()
+    story.ungated = "unmatched"
+    story.refused(Refusal("egress-denied", "", outcome="not_sent"))
+    count(meters.unmatched, story)
+    assert value(meters, "ungated_calls_total", "unmatched", "unmatched") is None
+
+
 def test_a_call_is_in_flight_from_began_to_ended(meters: Meters, route: RouteMeters) -> None:
     one, two = executed(), executed()
     route.began(one)
