@@ -10,6 +10,7 @@ exchange or of the idle wait.  A small answer that arrives in one segment wakes 
 
 import asyncio
 import math
+import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Protocol, cast
 
@@ -188,11 +189,11 @@ class Channel(asyncio.Protocol):
             exchange.set_result(answer)
 
     def eof_received(self) -> None:
-        """A clean end; over TLS a close_notify.  Only this may end a body that nothing else delimits."""
+        """Only a clean end (over TLS a close_notify) may end a body that nothing else delimits."""
         exchange = self._exchange
         if exchange is None:
             self.close()
-        elif (answer := self._reader.end()) is not None:
+        elif self._ended_cleanly() and (answer := self._reader.end()) is not None:
             self._finish(answer)
             if not exchange.done():
                 exchange.set_result(answer)
@@ -232,6 +233,14 @@ class Channel(asyncio.Protocol):
             self._home.release(self)
         else:
             self.close()
+
+    def _ended_cleanly(self) -> bool:
+        """Over TLS a bare FIN is no end, since anybody on the path can forge one.  asyncio tells both alike."""
+        tls = self._transport.get_extra_info("ssl_object")
+        try:
+            return tls is None or not tls.read(1)
+        except ssl.SSLError:
+            return False
 
     def _hand_over(self, answer: LiveAnswer, early: bytes) -> None:
         held = answer.upgraded = Held(early)

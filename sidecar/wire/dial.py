@@ -23,25 +23,33 @@ SHUTDOWN_S = 1.0
 class Dialer:
     """Connects to hosts under an egress policy."""
 
-    def __init__(self, resolver: Resolver, connect_s: float, ca_file: str | None = None) -> None:
+    def __init__(self, resolver: Resolver, ca_file: str | None = None) -> None:
         self._resolver = resolver
-        self._connect_s = connect_s
         self._ca_file = ca_file
 
-    async def dial(self, host: str, port: int, *, tls: bool, timeout_ms: int, protocol: Callable[[], P]) -> P:
+    async def dial(
+        self,
+        protocol: Callable[[], P],
+        host: str,
+        port: int,
+        *,
+        tls: bool,
+        connect_timeout_ms: int,
+        timeout_ms: int,
+    ) -> P:
         """A connection to ``host``, in the hands of a new ``protocol``.
 
-        Raises Refusal: ``egress-denied``, ``upstream-unreachable``, or ``upstream-timeout`` where
-        ``timeout_ms`` ends before the connect timeout does.
+        Raises Refusal: ``egress-denied``; ``upstream-unreachable``, for want of a connection within
+        ``connect_timeout_ms`` too; ``upstream-timeout`` where ``timeout_ms``, the whole call's, ends first.
         """
-        connect_s = min(self._connect_s, timeout_ms / 1000)
+        connect_s = min(connect_timeout_ms, timeout_ms) / 1000
         try:
             async with asyncio.timeout(connect_s):
                 return await self._dial(host, port, tls, connect_s, protocol)
         except TimeoutError:
-            if connect_s < self._connect_s:
+            if timeout_ms < connect_timeout_ms:
                 raise timed_out_unsent(host, timeout_ms) from None
-            raise unreachable(host, port, f"no connection within {connect_s:g} s") from None
+            raise unreachable(host, port, f"no connection within {connect_timeout_ms} ms") from None
 
     async def _dial(self, host: str, port: int, tls: bool, connect_s: float, protocol: Callable[[], P]) -> P:
         addresses = await self._resolver.addresses(host, port)

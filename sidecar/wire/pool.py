@@ -30,7 +30,7 @@ class Limits:
     """How long and how many."""
 
     connect_s: float = 5.0
-    """From the question for the name to the end of the TLS handshake."""
+    """For a tunnel; a call brings its tool's own (``Outbound.connect_timeout_ms``)."""
     idle_s: float = 60.0
     """An idle connection is closed after this."""
     fresh_s: float = 4.0

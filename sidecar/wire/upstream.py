@@ -44,7 +44,7 @@ class HttpUpstream:
         self._limits = limits or Limits()
         self._pool = Pool(self._limits, self._loop)
         self._resolver = Resolver(egress)
-        self._dialer = Dialer(self._resolver, self._limits.connect_s, ca_file)
+        self._dialer = Dialer(self._resolver, ca_file)
 
     async def send(self, request: Outbound, body: bytes | Body, lease: Lease, inform: Inform) -> LiveAnswer:
         """Send one request and return its answer, whose body may still be coming.
@@ -71,7 +71,10 @@ class HttpUpstream:
 
         Raises Refusal ``egress-denied``, ``upstream-unreachable`` or ``upstream-timeout``, all ``not_sent``.
         """
-        return await self._dialer.dial(host, port, tls=False, timeout_ms=timeout_ms, protocol=Held)
+        connect_ms = int(self._limits.connect_s * 1000)
+        return await self._dialer.dial(
+            Held, host, port, tls=False, connect_timeout_ms=connect_ms, timeout_ms=timeout_ms
+        )
 
     def obey(self, egress: Egress) -> None:
         """Take a new egress policy; idle connections were made under the old one and are closed."""
@@ -123,11 +126,12 @@ class HttpUpstream:
         key = (request.scheme, request.host, request.port)
         left_ms = int((deadline - self._loop.time()) * 1000)
         channel = await self._dialer.dial(
+            lambda: Channel(self._pool, key, self._loop),
             request.host,
             request.port,
             tls=request.scheme == "https",
+            connect_timeout_ms=request.connect_timeout_ms,
             timeout_ms=left_ms,
-            protocol=lambda: Channel(self._pool, key, self._loop),
         )
         if not channel.usable:
             raise unreachable(request.host, request.port, "it closed the connection as soon as it was made")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -41,6 +42,11 @@ class Line:
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
+
+    def cut(self) -> None:
+        """End the stream below TLS: a FIN without a close_notify."""
+        with socket.socket(fileno=os.dup(self.writer.get_extra_info("socket").fileno())) as below:
+            below.shutdown(socket.SHUT_WR)
 
     async def gone(self) -> None:
         """Wait until the other side closed."""
@@ -145,7 +151,9 @@ class Lapsed:
 class Pieces:
     """A streamed request body out of ready pieces."""
 
-    def __init__(self, pieces: Iterable[bytes], length: int | None = None, trailers: Sequence[tuple[bytes, bytes]] = ()):
+    def __init__(
+        self, pieces: Iterable[bytes], length: int | None = None, trailers: Sequence[tuple[bytes, bytes]] = ()
+    ):
         self._pieces = iter(pieces)
         self.length = length
         self.trailers: Sequence[tuple[bytes, bytes]] = ()
@@ -180,6 +188,15 @@ def request(port: int, method: str = "POST", **fields: object) -> Outbound:
 
 def ignore(status: int, headers: Headers) -> None:
     """No interest in interim answers."""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop go round until ``condition`` holds; for states that nothing announces."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came to be")
 
 
 async def drain(body: object) -> bytes:

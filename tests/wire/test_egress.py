@@ -124,7 +124,7 @@ def test_a_name_is_no_address(host: str) -> None:
         "user@crm.test",
         "crm.test\r\nX: y",
         "crm\x00.test",
-        "１２７.0.0.1",
+        "\uff11\uff12\uff17.0.0.1",
         "127。0。0。1",
         "metadata。google。internal",
         "a" * 64 + ".test",
@@ -140,7 +140,9 @@ def test_what_is_neither_name_nor_address_is_refused_before_it_is_resolved(host:
     assert refused.value.outcome == "not_sent"
 
 
-@pytest.mark.parametrize("host", ["metadata.google.internal", "METADATA.google.internal.", "metadata", "instance-data"])
+@pytest.mark.parametrize(
+    "host", ["metadata.google.internal", "METADATA.google.internal.", "metadata", "instance-data"]
+)
 def test_a_metadata_name_is_refused_before_it_is_resolved(host: str) -> None:
     with pytest.raises(Refusal) as refused:
         Egress().check_name(host, 80)

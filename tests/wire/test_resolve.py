@@ -4,8 +4,10 @@ from collections.abc import Iterable
 import pytest
 
 from sidecar.core.refusal import Refusal
+from sidecar.tasks import spawn
 from sidecar.wire.egress import Egress
 from sidecar.wire.resolve import MAX_NAMES, Resolver
+from tests.wire.scripted import until
 
 
 class Names:
@@ -75,10 +77,9 @@ async def test_concurrent_questions_share_one_look_up_and_one_timeout_fails_nobo
     names = Names(crm=["8.8.8.8"])
     names.open.clear()
     resolver = Resolver(Egress(), names)
-    impatient = asyncio.ensure_future(resolver.addresses("crm", 443))
-    patient = asyncio.ensure_future(resolver.addresses("crm", 443))
-    while not names.asked:
-        await asyncio.sleep(0)
+    impatient = spawn(resolver.addresses("crm", 443), "a caller")
+    patient = spawn(resolver.addresses("crm", 443), "a caller")
+    await until(lambda: bool(names.asked))
     impatient.cancel()
     with pytest.raises(asyncio.CancelledError):
         await impatient

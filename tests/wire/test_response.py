@@ -77,7 +77,9 @@ def test_a_complete_answer_leaves_the_connection_reusable(data: bytes, body: byt
 
 @cuts
 def test_head_fields_arrive_in_order_and_spelling(cut: int) -> None:
-    answer, _ = complete(fed(b"HTTP/1.1 201 Made\r\nX-a: 1\r\nx-A:\t2 \r\nEmpty:\r\nContent-Length: 0\r\n\r\n", cut))
+    answer, _ = complete(
+        fed(b"HTTP/1.1 201 Made\r\nX-a: 1\r\nx-A:\t2 \r\nEmpty:\r\nContent-Length: 0\r\n\r\n", cut)
+    )
     assert (answer.status, answer.reason) == (201, b"Made")
     assert list(answer.headers)[:3] == [(b"X-a", b"1"), (b"x-A", b"2 "), (b"Empty", b"")]
 
@@ -148,7 +150,9 @@ def test_only_a_clean_end_completes_what_nothing_delimits(cut: int) -> None:
     assert not it.reusable
 
 
-@pytest.mark.parametrize("data", [b"", b"HTT", H, H + b"Content-Length: 3\r\n\r\nhi", CHUNKED + b"2\r\nhi\r\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"HTT", H, H + b"Content-Length: 3\r\n\r\nhi", CHUNKED + b"2\r\nhi\r\n"]
+)
 def test_an_end_anywhere_else_completes_nothing(data: bytes) -> None:
     it = fed(data) if data else reader()
     assert it.end() is None
@@ -219,7 +223,9 @@ def test_a_reason_phrase_loses_its_control_characters() -> None:
 def test_interim_answers_are_told_apart_from_the_answer(cut: int) -> None:
     it = fed(
         b"HTTP/1.1 100 Continue\r\n\r\n"
-        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 5\r\n\r\n" + H + b"Content-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 5\r\n\r\n"
+        + H
+        + b"Content-Length: 2\r\n\r\nhi",
         cut,
     )
     assert complete(it)[1] == b"hi"
@@ -300,7 +306,9 @@ def test_a_body_that_ended_lets_the_wire_go_even_unread() -> None:
 
 def test_abandoning_an_answer_drops_its_connection_unless_it_is_complete() -> None:
     wire = Wire()
-    half = LiveAnswer(200, b"OK", complete(fed(H + b"Content-Length: 0\r\n\r\n"))[0].headers, Body(wire, 5), wire)
+    half = LiveAnswer(
+        200, b"OK", complete(fed(H + b"Content-Length: 0\r\n\r\n"))[0].headers, Body(wire, 5), wire
+    )
     half.body.end()
     half.abandon()
     assert not wire.aborted
@@ -344,14 +352,23 @@ def test_segments_do_not_change_the_story(data: bytes, at: list[int]) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            [*ANSWERS, H, b"\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"HTTP/1.1 101 S\r\n"]
+            [
+                *ANSWERS,
+                H,
+                b"\r\n",
+                b"Content-Length: 5\r\n",
+                b"Transfer-Encoding: chunked\r\n",
+                b"HTTP/1.1 101 S\r\n",
+            ]
         )
         | st.binary(max_size=20),
         max_size=8,
     ),
     st.sampled_from(["GET", "HEAD", "POST"]),
 )
-def test_whatever_arrives_is_an_answer_or_malformed_and_nothing_else(pieces: list[bytes], method: str) -> None:
+def test_whatever_arrives_is_an_answer_or_malformed_and_nothing_else(
+    pieces: list[bytes], method: str
+) -> None:
     it = reader(method)
     try:
         for piece in pieces:
