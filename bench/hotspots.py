@@ -48,7 +48,7 @@ def _top(perf: str, data: Path, keys: str, rows: int) -> list[str]:
 
 def _spy(spy: Path, proxy: Proxy, site: Site, seconds: int) -> str:
     stacks = site.folder / "stacks.txt"
-    sampling = f"-p {proxy.process.pid} -d {seconds} -r 500 --function -f raw".split()
+    sampling = f"-p {proxy.process.pid} -d {seconds} -r 200 --gil --function -f raw".split()
     record = [str(spy), "record", "-o", str(stacks), *sampling]
     cost = _under_load(record, proxy, site, seconds)
     if not stacks.exists():
@@ -56,14 +56,12 @@ def _spy(spy: Path, proxy: Proxy, site: Site, seconds: int) -> str:
             f"py-spy recorded nothing: {proxy.contender.title} is no Python program, or it may not be traced"
         )
     own, total = tally(stacks.read_text().splitlines())
-    samples = sum(own.values())
+    samples = max(sum(own.values()), 1)
     rows = [
-        f"{100 * own[name] / samples:6.1f} {100 * count / samples:6.1f}  {name}"
-        for name, count in total.most_common(TOP)
+        f"{100 * count / samples:6.1f} {100 * total[name] / samples:6.1f}  {name}"
+        for name, count in own.most_common(TOP)
     ]
-    return "\n".join(
-        [f"py-spy: {cost}, % own, % with callees", *sorted(rows, key=lambda row: -float(row.split()[0]))]
-    )
+    return "\n".join([f"py-spy: {cost}, % of the time that Python ran: own, with callees", *rows])
 
 
 def tally(stacks: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
