@@ -498,6 +498,13 @@ WAYS = "use http://127.0.0.1:8080/_tool/crm/... or http://crm.test/..."
 
 WARNINGS: list[tuple[str, str, Sequence[str]]] = [
     (
+        "version: 1\nlanes: {high_risk: {durable: true}}",
+        HEAD,
+        [
+            "sidecar.yaml:2:21: warning: replicas are not waited for in this version: 'durable' has no effect",
+        ],
+    ),
+    (
         "version: 1\nmode: observe",
         HEAD,
         ["sidecar.yaml:2:1: warning: mode: observe decides and logs; it neither refuses nor delays"],
@@ -670,7 +677,7 @@ def test_a_lane_keeps_the_defaults_it_does_not_name() -> None:
     assert lanes["read"] == Lane("read", 9, 2_000, "allow", counted=False, durable=False)
     assert lanes["draft"] == Lane("draft", None, 10_000, "allow", counted=True, durable=False)
     assert lanes["write"] == Lane("write", None, 10_000, "refuse", counted=True, durable=False)
-    assert lanes["high_risk"] == Lane("high_risk", None, 1_000, "refuse", counted=True, durable=True)
+    assert lanes["high_risk"] == Lane("high_risk", None, 1_000, "refuse", counted=True, durable=False)
 
 
 def test_the_fleet_has_its_caps_and_its_tenants_their_own() -> None:

@@ -20,6 +20,10 @@ def doubts(report: Report | None, process: Process, tools: Sequence[ToolPart]) -
         _exposed(report, process)
         _not_enforced(report, process.mode == "observe", ("mode",))
         _weights(report)
+        for name, lane in process.lanes.items():
+            if lane.durable:
+                message = "replicas are not waited for in this version: 'durable' has no effect"
+                _warn(report, ("lanes", name, "durable"), message)
         if process.store.allow_eviction:
             _warn(
                 report,

@@ -127,7 +127,9 @@ class Lane(Fields):
         "refuse", "Without the store: `refuse` at once, or `allow` ungated and counted."
     )
     counted: Flag = field("true", "Whether its calls count in the global, tenant, workflow and run caps.")
-    durable: Flag = field("false", "Wait for the store's replicas before the first byte leaves.")
+    durable: Flag = field(
+        "false", "Wait for the store's replicas before the first byte leaves. No effect in this version."
+    )
     min: Cap | None = field(None, "Slots kept for this lane.")
     borrow: Flag | None = field(None, "Lend idle slots to other lanes.")
 
@@ -144,9 +146,9 @@ class Lanes(Fields):
     write: Annotated[Lane, filled()] = field(
         {}, "Changes a record. Default: `{wait: 10s, on_store_down: refuse}`."
     )
-    high_risk: Annotated[Lane, filled(wait="20s", durable="true")] = field(
+    high_risk: Annotated[Lane, filled(wait="20s")] = field(
         {},
-        "Moves money, or cannot be taken back. Default: `{wait: 20s, on_store_down: refuse, durable: true}`.",
+        "Moves money, or cannot be taken back. Default: `{wait: 20s, on_store_down: refuse}`.",
     )
 
 
