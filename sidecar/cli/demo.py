@@ -32,4 +32,6 @@ def demo(
         raise typer.Exit(130) from None
     if json:
         print(result.as_json())
+    elif not result.gated.good:
+        print("the half with sidecars shows harm, or less than all of the work", file=sys.stderr)
     raise typer.Exit(0 if result.gated.good else 1)

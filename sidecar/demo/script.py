@@ -51,7 +51,7 @@ class Script:
     def draw(cls, seed: int, quick: bool) -> Self:
         """The script of this seed; ``quick`` has fewer records and the same collisions."""
         chance = random.Random(seed)  # noqa: S311 - the same seed must give the same script
-        few, workers, each = (1, 40, 3) if quick else (3, 40, 8)
+        few, workers, each = (1, 40, 3) if quick else (3, 40, 6)
         leads = iter([f"lead-{number}" for number in chance.sample(range(1000, 10_000), 1000)])
         bills = iter([f"inv-{number}" for number in chance.sample(range(1000, 10_000), 100)])
 
