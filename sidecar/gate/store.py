@@ -60,7 +60,6 @@ class Store:
         self._run_id = b""
         self._stopping = False
         self._returning: asyncio.Task[None] | None = None
-        address.check(url)
 
     @property
     def up(self) -> bool:
@@ -72,9 +71,12 @@ class Store:
         return max(self._paused_until_s - clock(), 0.0)
 
     async def start(self) -> None:
-        """Connect.  Raises StoreError: unreachable, refused by the server, or a server that may forget locks."""
+        """Connect.  Raises StoreError: no such kind of store, unreachable, or a server that may forget locks."""
         try:
+            address.check(self._url)
             await self._connect()
+        except ValueError as error:
+            raise StoreError(str(error)) from None
         except (StoreAway, OSError, redis.exceptions.RedisError, ReplyError) as error:
             raise StoreError(f"store {address.shown(self._url)}: {_reason(error)}") from None
         self._observer.store_up(True)
@@ -102,7 +104,7 @@ class Store:
         if reply.__class__ is not list:
             reply = await self._again(link, called, reply, now, arguments)
         self._observer.store_seconds(name, clock() - began_s)
-        return reply  # type: ignore[no-any-return]  # a list, checked above
+        return reply
 
     async def _again(
         self, link: Link, called: Script, reply: Any, now: str, arguments: tuple[str | bytes | int, ...]

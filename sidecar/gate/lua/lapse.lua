@@ -10,10 +10,12 @@ local function lapse(c, id)
     free(c, id, PLACES)
     undo(c)
     forget(id)
+  elseif c[STATE] == "lapsed" then
+    free(c, id, PLACES)
+    forget(id)
   else
-    redis.call("ZREM", P .. "due", "c:" .. id)
     free(c, id, caps_of(c))
-    doubt(c, id, c[FENCE], "crash", 0)
+    doubt(c, id, "crash", 0)
     quarantine(c, id)
   end
 end
@@ -23,15 +25,15 @@ local function sweep(count)
   for _, member in ipairs(due) do
     local kind, name = string.sub(member, 1, 2), string.sub(member, 3)
     local c = kind == "c:" and call_of(name)
+    redis.call("ZREM", P .. "due", member)
     if c then
       lapse(c, name)
-    else
-      redis.call("ZREM", P .. "due", member)
+    elseif kind ~= "c:" then
       freed[#freed + 1] = name
     end
     dispatch()
   end
-  if #due == count then
-    more = 1
+  if #due > 0 then
+    more = 1 -- there may be more, and what lapsed may have made something else due
   end
 end

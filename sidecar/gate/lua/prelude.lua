@@ -18,6 +18,11 @@ local STATE, FENCE, DEADLINE, AGE, AT, PRIOR = 1, 2, 3, 4, 5, 6
 local LEASE, TIMEOUT, HOLD, WAKE, ABOUT, FLOW, INTENT, TERMS, LOCKS = 7, 8, 9, 10, 11, 12, 13, 14, 15
 local PLACES = 16
 
+-- A record is one array under i:<intent>.
+local R_WORD, R_FENCE, R_FINGERPRINT, R_ENDS = 1, 2, 3, 4
+local R_STATUS = 5 -- of one that is done
+local R_OWNER, R_SINCE, R_WHY, R_DEADLINE, R_ABOUT, R_ORIGIN = 5, 6, 7, 8, 9, 10 -- of one that is running (owner) or unknown
+
 -- Keeps a call until `due`, when a sweep looks at it again.
 local function save(c, id, due)
   redis.call("SET", P .. "c:" .. id, cmsgpack.pack(c))

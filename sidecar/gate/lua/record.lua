@@ -7,10 +7,6 @@
 -- `until: change`: the version of an entity is the fence of the last call that may have changed it, so a twin of an
 -- earlier call is a duplicate only while no version is above that call's fence: A, B, A is three writes, A, A is one.
 -- A version lives as long as the longest record that is compared with it; where none is, none is written.
-local R_WORD, R_FENCE, R_FINGERPRINT, R_ENDS = 1, 2, 3, 4
-local R_STATUS = 5 -- of one that is done
-local R_OWNER, R_SINCE, R_WHY, R_DEADLINE, R_ABOUT, R_ORIGIN = 5, 6, 7, 8, 9, 10 -- of one that is running (owner) or unknown
-
 -- until, window_ms, resend, resend_ms, unknown_ms, fingerprint
 local function terms_of(c)
   return string.match(c[TERMS], "^(%a+) (%d+) (%d) (%d+) (%d+) (.*)$")
@@ -59,22 +55,22 @@ local function undo(c)
 end
 
 -- It happened, once: `word` is completed, with the answer, or done.
-local function complete(c, fence, changed, word, status, answer)
+local function complete(c, changed, word, status, answer)
   local keep = 0
   if c[INTENT] ~= "" then
     local turns, window_ms, _, _, _, fingerprint = terms_of(c)
-    local r = cmsgpack.pack({ word, fence, fingerprint, now + window_ms, status })
+    local r = cmsgpack.pack({ word, c[FENCE], fingerprint, now + window_ms, status })
     redis.call("SET", P .. "i:" .. c[INTENT], r .. answer, "PX", window_ms)
     freed[#freed + 1] = "i:" .. c[INTENT]
     keep = turns == "change" and tonumber(window_ms) or 0
   end
   if changed or keep > 0 then
-    set_versions(c, changed and fence or 0, keep)
+    set_versions(c, changed and c[FENCE] or 0, keep)
   end
 end
 
 -- Bytes may have left, and nobody can say what they did.  `keep`: ms; 0 for as long as the claim says.
-local function doubt(c, id, fence, why, keep)
+local function doubt(c, id, why, keep)
   local _, _, _, _, unknown_ms, fingerprint = terms_of(c)
   keep = keep > 0 and keep or tonumber(unknown_ms)
   if c[INTENT] ~= "" then
@@ -84,5 +80,5 @@ local function doubt(c, id, fence, why, keep)
     set_unknown(c[INTENT], cmsgpack.pack(r), now + keep)
     freed[#freed + 1] = "i:" .. c[INTENT]
   end
-  set_versions(c, fence, c[INTENT] ~= "" and keep or 0)
+  set_versions(c, c[FENCE], c[INTENT] ~= "" and keep or 0)
 end

@@ -13,14 +13,9 @@ local function free(c, id, from)
   end
 end
 
--- Keeps the locks of a call that is gone, each until its own score, and has a sweep look at them then.
+-- Nobody speaks for it any more, or its outcome is unknown: its locks stay until its request must be over, and until
+-- then its owner may still come back with the truth.
 local function quarantine(c, id)
-  for i = PLACES, caps_of(c) - 1, 2 do
-    local ends = redis.call("ZSCORE", P .. "h:" .. c[i], id)
-    if ends then
-      redis.call("ZADD", P .. "due", ends, "q:" .. c[i])
-    end
-  end
   c[STATE] = "lapsed"
-  redis.call("SET", P .. "c:" .. id, cmsgpack.pack(c), "PX", math.max(tonumber(c[HOLD]), tonumber(c[TIMEOUT])))
+  save(c, id, math.max(c[DEADLINE] - c[TIMEOUT] + c[HOLD], now))
 end

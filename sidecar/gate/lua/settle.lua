@@ -2,7 +2,8 @@
   settle -- this is what became of it.
 
   Writes the record, lets go of everything, hands it to whoever waits.  A lease that lapsed may still be settled with
-  the truth as long as nobody else held or changed its entities since: the fence still matches.
+  the truth while its locks are in quarantine, since nobody else could touch its entities, and unless its intent was
+  run again: the fence still matches.
 
   KEYS[1]   cell     prefix of every key, with the hash tag: sc1:{cell}:
 
@@ -20,27 +21,26 @@
   Returns {word, more}; more is 1 while something is due: sweep
     settled
     late               accepted, though the lease had lapsed
-    lost               refused: the lease had lapsed and somebody else came since
-    gone               nothing known of this call: settled before, or never granted
+    lost               refused: the lease had lapsed and its intent was run again since
+    gone               nothing known of this call: settled before, given up, or never granted
 ]]
 --- @include "prelude"
 --- @include "calls"
 --- @include "release"
 --- @include "record"
---- @include "late"
 
 local id, ending, changed, over = ARGV[2], ARGV[4], ARGV[5] == "1", ARGV[6] == "1"
 local c = call_of(id)
 if not c or tostring(c[FENCE]) ~= ARGV[3] or c[STATE] == "waiting" then
   return { "gone", 0 }
 end
-local fence, late = c[FENCE], c[STATE] == "lapsed"
-if late then
-  if not undisputed(c, id) then
+local late = c[STATE] == "lapsed"
+if late and c[INTENT] ~= "" then
+  local value = redis.call("GET", P .. "i:" .. c[INTENT])
+  local r = value and select(2, cmsgpack.unpack_one(value))
+  if not r or r[R_OWNER] ~= id then
     return { "lost", 0 }
   end
-  -- A late change lands after whatever was settled meanwhile, so its version is a new one.
-  fence = redis.call("INCR", P .. "fence")
   redis.call("ZREM", P .. "unknown", c[INTENT])
 end
 
@@ -50,9 +50,9 @@ free(c, id, stays and caps_of(c) or PLACES)
 if ending == "not_sent" or ending == "free" then
   undo(c)
 elseif ending == "unknown" then
-  doubt(c, id, fence, ARGV[7], tonumber(ARGV[8]))
+  doubt(c, id, ARGV[7], tonumber(ARGV[8]))
 else
-  complete(c, fence, changed, ending == "answer" and "completed" or "done", ARGV[7], ARGV[9])
+  complete(c, changed, ending == "answer" and "completed" or "done", ARGV[7], ARGV[9])
 end
 if stays then
   quarantine(c, id)

@@ -1,0 +1,156 @@
+"""The real Lua against the model, step by step, and the promises as invariants, on random interleavings."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from sidecar.core.claim import Claim
+from tests.gate.model import Model
+from tests.gate.scripts import Scripts, claim
+from tests.servers import Server
+
+LIMITS = {"global": 2, "tenant": 1}
+STEPS = settings(
+    max_examples=120,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """Callers that come, wait, send, settle, crash and come back, while time passes."""
+
+    server: Server
+    calls = Bundle("calls")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lua = Scripts(self.server)
+        self.lua.client.flushall()
+        self.model = Model()
+        self.count = 0
+        self.claims: dict[str, Claim] = {}
+        self.fences: dict[str, int] = {}
+
+    def teardown(self) -> None:
+        self.lua.client.close()
+
+    @rule(
+        target=calls,
+        intent=st.sampled_from([None, "x", "y"]),
+        locks=st.sampled_from([(), ("a",), ("b",), ("a", "b")]),
+        caps=st.sampled_from([(), ("global",), ("tenant",), ("global", "tenant")]),
+        until=st.sampled_from(["change", "window"]),
+        fingerprint=st.sampled_from(["", "", "", "f"]),
+        resend=st.sampled_from([(False, 0), (True, 0), (True, 20_000)]),
+        quarantine=st.sampled_from(["deadline", "deadline", "resolved"]),
+        timeout_ms=st.sampled_from([5_000, 30_000]),
+        depth=st.sampled_from([(100, 100), (2, 100), (100, 2)]),
+        tenant=st.sampled_from(["t1", "t2"]),
+        mode=st.sampled_from(["ask", "ask", "ask", "now"]),
+    )
+    def come(self, caps: tuple[str, ...], resend: tuple[bool, int], mode: str, **others: Any) -> str:
+        self.count += 1
+        name = f"c{self.count:03}"
+        limits = {cap: LIMITS[cap] for cap in caps}
+        self.claims[name] = claim(name, caps=limits, resend=resend[0], resend_ms=resend[1], **others)
+        self.ask(name, mode)
+        return name
+
+    @rule(name=calls, mode=st.sampled_from(["again", "again", "last"]))
+    def ask_again(self, name: str, mode: str) -> None:
+        self.ask(name, mode)
+
+    def ask(self, name: str, mode: str) -> None:
+        got, expected = self.lua.admit(self.claims[name], mode), self.model.admit(self.claims[name], mode)
+        assert got[: len(expected)] == expected
+        if got[0] == "granted":
+            self.fences[name] = got[1]
+
+    @rule(
+        name=consumes(calls),
+        ending=st.sampled_from(["answer", "done", "free", "not_sent", "unknown", "unknown"]),
+        changed=st.booleans(),
+        over=st.booleans(),
+    )
+    def settle(self, name: str, ending: str, changed: bool, over: bool) -> None:
+        fence = self.fences.get(name, 0)
+        got = self.lua.settle(
+            name, fence, ending, changed=changed, over=over, note="timeout", answer=f"by {name}".encode()
+        )
+        assert got == self.model.settle(name, fence, ending, changed, over)
+
+    @rule(name=consumes(calls))
+    def leave(self, name: str) -> None:
+        assert self.lua.leave(name) == self.model.leave(name)
+
+    @rule(name=calls)
+    def renew(self, name: str) -> None:
+        assert self.lua.renew(name) == [self.model.renew(name)]
+
+    @rule(ms=st.sampled_from([100, 1_000, 2_000, 3_000, 6_000, 15_000, 31_000, 90_000]))
+    def time_passes(self, ms: int) -> None:
+        self.lua.advance(ms)
+        self.model.advance(ms)
+
+    @invariant()
+    def the_store_and_the_model_agree_on_who_waits_and_who_holds(self) -> None:
+        assert self.lua.states() == {name: call.state for name, call in self.model.calls.items()}
+        for place in ("lock:a", "lock:b", "cap:global", "cap:tenant"):
+            assert self.lua.holders(place) == self.model.holders(place).keys()
+            assert self.lua.line(place) == [call.id for call in self.model.line(place)]
+
+    @invariant()
+    def a_lock_has_one_holder_and_a_cap_no_more_than_its_limit(self) -> None:
+        for place, limit in {"lock:a": 1, "lock:b": 1, "cap:global": 2, "cap:tenant": 1}.items():
+            assert len(self.lua.holders(place)) <= limit
+
+    @invariant()
+    def a_cap_is_held_by_the_living_only(self) -> None:
+        live = self.lua.states()
+        for place in ("cap:global", "cap:tenant"):
+            assert all(live.get(name) in ("granted", "offered") for name in self.lua.holders(place))
+
+    @invariant()
+    def nobody_waits_for_what_is_free(self) -> None:
+        for call in self.model.calls.values():
+            if call.state == "waiting":
+                word, prior = self.model.twin(call)
+                assert word == "running" or self.model.refused(call, prior, heads=call.place)
+
+    @invariant()
+    def a_line_is_in_order_of_arrival(self) -> None:
+        for place in ("lock:a", "lock:b", "cap:global", "cap:tenant"):
+            ages = [self.model.calls[name].age for name in self.lua.line(place)]
+            assert ages == sorted(ages)
+
+    @invariant()
+    def one_intent_runs_at_most_once_at_a_time(self) -> None:
+        running = [
+            call.intent
+            for call in self.model.calls.values()
+            if call.intent and call.state in ("granted", "offered")
+        ]
+        assert len(running) == len(set(running))
+
+
+def test_the_lua_does_what_the_model_says(shared: Server) -> None:
+    machine = type("OnServer", (Machine,), {"server": shared})
+    run_state_machine_as_test(machine, settings=STEPS)
+
+
+@pytest.mark.slow
+def test_the_lua_does_what_the_model_says_for_long(shared: Server) -> None:
+    machine = type("OnServer", (Machine,), {"server": shared})
+    run_state_machine_as_test(machine, settings=settings(STEPS, max_examples=3000, stateful_step_count=80))
