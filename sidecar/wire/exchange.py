@@ -9,6 +9,7 @@ waiting for it.  Past that, the agent's pace is the upstream's.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from sidecar.core.call import AgentGone, Answer, Call, Headers
@@ -17,6 +18,7 @@ from sidecar.wire import reply
 from sidecar.wire.body import Body
 from sidecar.wire.head import Head
 from sidecar.wire.held import Held
+from sidecar.wire.reply import Field
 
 _EVENT_STREAM: Final = b"text/event-stream"
 
@@ -86,7 +88,8 @@ class Exchange:
         self.task: asyncio.Task[Any] | None = None
         self._line = line
         self._http_1_0 = head.http_1_0
-        self._close_after = head.close
+        # What follows a refused CONNECT may be meant for the tunnel that it did not get.
+        self._close_after = head.close or call.method == "CONNECT"
         self._close = False
         self._begun = False
         self._over = False
@@ -218,7 +221,7 @@ class Exchange:
         finally:
             self._relaying = None
         if left is None:
-            self._held = b"" if self._http_1_0 else reply.trailer_section(body.trailers)
+            self._held = b"" if self._http_1_0 else reply.last_chunk(body.trailers)
         elif self._held is None:
             self._held = b""  # a length of nothing
         return None if kept is None else b"".join(kept)
@@ -228,7 +231,7 @@ class Exchange:
         self._switches = answer.status == 101
         self._held = self._head(answer, verdict, reply.length_only(answer.headers))
 
-    def _head(self, answer: Arriving, verdict: bytes, framing: bytes) -> bytes:
+    def _head(self, answer: Arriving, verdict: bytes, framing: Iterable[Field]) -> bytes:
         return reply.head(answer.status, answer.reason, answer.headers, verdict, framing, self._close)
 
     def _begin(self) -> None:

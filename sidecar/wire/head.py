@@ -48,8 +48,6 @@ def parse(data: bytes) -> Head:
     fields = _Fields()
     _feed(httptools.HttpRequestParser(fields), data)
     raw = fields.raw
-    if b" \r\n" in data or b"\t\r\n" in data:  # llhttp leaves trailing blanks on
-        raw = [(name, value.rstrip(b" \t")) for name, value in raw]
     if len(raw) > MAX_FIELDS:
         raise _too_large(f"It has {len(raw)} fields; at most {MAX_FIELDS} are taken.")
     headers = Headers(raw)
@@ -76,7 +74,7 @@ class _Fields:
         self.raw: list[tuple[bytes, bytes]] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.raw.append((name, value))
+        self.raw.append((name, value.rstrip()))  # llhttp leaves trailing blanks on
 
 
 class Partial:
@@ -126,18 +124,18 @@ class Partial:
 
 _TLS: Final = b"\x16"
 """The first byte of a handshake."""
-_VERSIONS: Final = {b"HTTP/1.1\r": False, b"HTTP/1.0\r": True}
+_VERSIONS: Final = {"HTTP/1.1\r": False, "HTTP/1.0\r": True}
 
 
 def _request_line(line: bytes) -> tuple[str, str, bool]:
     """``line`` goes up to its LF.  llhttp checks the characters of method and target; this, all the rest."""
-    parts = line.split(b" ")
+    parts = line.decode("latin-1").split(" ")
     if len(parts) != 3 or len(line) > MAX_LINE_BYTES or line[:1] == _TLS:
         raise _bad_line(line)
     http_1_0 = _VERSIONS.get(parts[2])
     if http_1_0 is None:
         raise _bad_line(line)
-    return parts[0].decode("latin-1"), parts[1].decode("latin-1"), http_1_0
+    return parts[0], parts[1], http_1_0
 
 
 def _bad_line(line: bytes) -> Refusal:

@@ -4,23 +4,24 @@ How the body ends is the proxy's own decision, made anew for each agent: a lengt
 (HTTP/1.0) the close.  Whatever an upstream said of framing, or of us (``Sidecar-Verdict``), is not passed on.
 """
 
+from collections.abc import Iterable
+from functools import lru_cache
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeAlias
 
 from sidecar.core.call import Answer, Headers, RawHeaders
 from sidecar.core.headers import end_to_end, relayed
 
+Field: TypeAlias = tuple[bytes, bytes]
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
-LAST_CHUNK: Final = b"0\r\n"
 
-CLOSE: Final = b"Connection: close\r\n\r\n"
-_END: Final = b"\r\n"
-_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
-_OURS: Final = frozenset({b"connection", b"content-length", b"transfer-encoding", b"keep-alive"})
-_STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
+_CLOSE: Final = (b"Connection", b"close")
+_CHUNKED: Final = (b"Transfer-Encoding", b"chunked")
+_FRAMING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding", b"keep-alive"})
+
+_PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 def bodyless(method: str, status: int) -> bool:
@@ -30,60 +31,67 @@ def bodyless(method: str, status: int) -> bool:
 
 def of_answer(answer: Answer, method: str, close: bool) -> bytes:
     """A whole reply.  To HEAD only its head, with the length that GET would have had."""
-    body = answer.body
-    parts = [_status_line(answer.status, b"")]
-    length = b"%d" % len(body)
-    for name, value in answer.headers:
-        if name.lower() not in _OURS:
-            parts.append(b"%b: %b\r\n" % (name, value))
-        elif method == "HEAD" and name.lower() == b"content-length":
-            length = value
+    length = b"%d" % len(answer.body)
+    fields: list[Field] = []
+    for field in answer.headers:
+        name = field[0].lower()
+        if name not in _FRAMING:
+            fields.append(field)
+        elif name == b"content-length" and method == "HEAD":
+            length = field[1]
     if answer.status not in (204, 304):
-        parts.append(b"Content-Length: %b\r\n" % length)
-    parts.append(CLOSE if close else _END)
-    if not bodyless(method, answer.status):
-        parts.append(body)
-    return b"".join(parts)
+        fields.append((b"Content-Length", length))
+    if close:
+        fields.append(_CLOSE)
+    head = _block(_status_line(answer.status, b""), fields)
+    return head if bodyless(method, answer.status) else head + answer.body
 
 
-def head(status: int, reason: bytes, headers: Headers, verdict: bytes, framing: bytes, close: bool) -> bytes:
-    """The head of an upstream's answer on its way to the agent.  ``framing``: one field line, or nothing."""
-    parts = [b"%b: %b\r\n" % field for field in relayed(headers, switching=status == 101)]
+def head(
+    status: int, reason: bytes, headers: Headers, verdict: bytes, framing: Iterable[Field], close: bool
+) -> bytes:
+    """The head of an upstream's answer on its way to the agent."""
+    fields = relayed(headers, switching=status == 101)
     if verdict:
-        parts.append(b"Sidecar-Verdict: %b\r\n" % verdict)
-    return b"".join((_status_line(status, reason), *parts, framing, CLOSE if close else _END))
+        fields.append((b"Sidecar-Verdict", verdict))
+    fields += framing
+    if close:
+        fields.append(_CLOSE)
+    return _block(_status_line(status, reason), fields)
 
 
-def framing(length: int | None, http_1_0: bool) -> bytes:
-    """The field that says where the body ends; nothing where the close does."""
+def framing(length: int | None, http_1_0: bool) -> Iterable[Field]:
+    """The field that says where the body ends; none where the close does."""
     if length is not None:
-        return b"Content-Length: %d\r\n" % length
-    return b"" if http_1_0 else _CHUNKED
+        return ((b"Content-Length", b"%d" % length),)
+    return () if http_1_0 else (_CHUNKED,)
 
 
-def length_only(headers: Headers) -> bytes:
+def length_only(headers: Headers) -> Iterable[Field]:
     """For an answer without a body: the length that it would have had (RFC 9110 section 8.6)."""
     length = headers.get(b"content-length")
-    return b"" if length is None else b"Content-Length: %b\r\n" % length
+    return () if length is None else ((b"Content-Length", length),)
 
 
 def interim(status: int, headers: Headers) -> bytes:
     """A 1xx answer, passed on."""
-    fields = [b"%b: %b\r\n" % field for field in end_to_end(headers.raw)]
-    return b"".join((_status_line(status, b""), *fields, _END))
+    return _block(_status_line(status, b""), end_to_end(headers.raw))
 
 
 def chunk(piece: bytes) -> tuple[bytes, bytes, bytes]:
     """``piece`` as one chunk, in parts so that it need not be copied."""
-    return b"%x\r\n" % len(piece), piece, _END
+    return b"%x\r\n" % len(piece), piece, b"\r\n"
 
 
-def trailer_section(trailers: RawHeaders) -> bytes:
-    """The last chunk and what follows it."""
-    return b"".join((LAST_CHUNK, *[b"%b: %b\r\n" % field for field in end_to_end(trailers)], _END))
+def last_chunk(trailers: RawHeaders) -> bytes:
+    """The end of a chunked body, trailers included."""
+    return _block(b"0", end_to_end(trailers))
 
 
+def _block(line: bytes, fields: Iterable[Field]) -> bytes:
+    return b"\r\n".join([line, *[b": ".join(field) for field in fields], b"", b""])
+
+
+@lru_cache(maxsize=1024)
 def _status_line(status: int, reason: bytes) -> bytes:
-    if not reason and status in _STATUS_LINES:
-        return _STATUS_LINES[status]
-    return b"HTTP/1.1 %d %b\r\n" % (status, reason)
+    return b"HTTP/1.1 %d %b" % (status, reason or _PHRASES.get(status, b""))
