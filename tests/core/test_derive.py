@@ -124,6 +124,15 @@ def test_whoever_or_whatever_differs_has_another_key(one: dict[str, object], two
     assert key(**one) != key(**two)
 
 
+def test_the_order_of_a_query_matters_among_repeats_only() -> None:
+    def query(text: str) -> str:
+        return key(url=f"http://api.test/notes?{text}")
+
+    assert query("a=1&b=2") == query("b=2&a=1") == query("b=%32&a=1")
+    assert query("a=1&a=2") != query("a=2&a=1")
+    assert query("a=1&b=2") != query("a=1%26b=2")
+
+
 def test_a_key_is_a_digest_and_shows_nothing_of_the_call() -> None:
     assert len(key()) == 40
     assert set(key()) <= set("0123456789abcdef")
@@ -269,6 +278,7 @@ def test_locks_are_sorted_and_without_repeats() -> None:
         "contact:b",
     )
     assert locks("contact:{body.owner}", body=batch) == ("contact:a",)
+    assert locks("contact:{body.inputs[*].id}", body=batch) == ("contact:a", "contact:b")
 
 
 def test_a_call_may_not_lock_more_than_256_records_in_all() -> None:

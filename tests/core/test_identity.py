@@ -112,6 +112,11 @@ def test_what_a_caller_said_is_remembered_but_never_confused() -> None:
     assert (one.tenant, one.workflow, two.tenant, two.workflow) == ("a", "b", "b", "a")
 
 
+def test_two_callers_whose_baggage_differs_are_two() -> None:
+    identities = Identities()
+    assert [who({"baggage": f"tenant={name}"}, identities).tenant for name in "aba"] == ["a", "b", "a"]
+
+
 def test_a_second_baggage_field_counts_too() -> None:
     made = call()
     raw = [*made.headers.raw, (b"baggage", b"a=1"), (b"Baggage", b"tenant=two")]

@@ -87,6 +87,8 @@ def test_the_body_is_read_only_where_something_looks_into_it() -> None:
         CRM,
         route(CRM, "plain", "POST", "/plain"),
         route(CRM, "locked", "POST", "/locked", locks=lock, body_limit=7),
+        route(CRM, "first", "POST", "/twice"),
+        route(CRM, "second", "POST", "/twice", locks=lock),
         route(CRM, "maybe", "POST", "/maybe", when=Condition.parse("tenant == 'x'")),
     )
 
@@ -95,6 +97,7 @@ def test_the_body_is_read_only_where_something_looks_into_it() -> None:
         return found.reads_body, found.body_limit
 
     assert choice("/plain") == (False, 1 << 20)
+    assert choice("/twice") == (False, 1 << 20)  # the first takes it, whatever stands behind
     assert choice("/locked") == (True, 7)
     assert choice("/maybe") == (True, 1 << 20)  # the default route it may fall to has an intent
     assert choice("/other", "GET") == (False, 1 << 20)

@@ -156,6 +156,13 @@ def test_two_lists_of_values_never_give_one_key(
     assert (template.names(first) == template.names(second)) == (one == two)
 
 
+def test_an_escape_in_a_value_is_no_escape_of_ours() -> None:
+    template = Template.parse("{path.a} {path.b}")
+    assert template.names(view(params={"a": "x y", "b": "z"})) != template.names(
+        view(params={"a": "x%20y", "b": "z"})
+    )
+
+
 def test_a_value_alone_in_its_name_is_written_as_it_is() -> None:
     assert Template.parse("deal:{path.a}").names(view(params={"a": "x y:z%"})) == ["deal:x y:z%"]
     assert Template.parse("deal:{path.a}:{path.b}").names(view(params={"a": "x:y", "b": "z"})) == [
