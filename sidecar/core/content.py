@@ -137,7 +137,7 @@ def _json(data: bytes, apart: str) -> tuple[Fields, bytes]:
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         raise Unreadable("the body is not valid JSON, or too deep") from None
     # A repeated member is dropped by the parser, and with it a colon.  Escaped colons would upset the count.
-    same = data.count(b":") == text.count(b":") and b"\\u003" not in data
+    same = data.count(b":") == text.count(b":") and (b"\\" not in data or b"\\u003" not in data)
     if not same or _LONG_NUMBER in data.translate(_DIGITS):
         value = _careful_json(data)
         text = _sorted_json(value)
