@@ -17,7 +17,6 @@ handed are in ``ports.py``.
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from time import monotonic
 from typing import Final
 
@@ -123,7 +122,7 @@ class Pipeline:
     async def _observe(self, claim: Claim, story: Story) -> Lease | Replay:
         """What the gate would say, told and not obeyed: the call goes on, without a grant where none was to be had."""
         try:
-            held = await self.gate.admit(replace(claim, wait_ms=0))
+            held = await self.gate.admit(claim._replace(wait_ms=0))
             if not isinstance(held, Replay):
                 return held
             story.would = "joined" if held.joined else "replayed"

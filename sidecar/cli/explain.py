@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +43,7 @@ def explain(
         _say_no(no, json)
         raise typer.Exit(1) from None
     if json:
-        print_json(asdict(told))
+        print_json(told.as_json())
     else:
         _show(told, blind=call.scheme == "https" and call.intake == "forward" and bool(told.tool))
 

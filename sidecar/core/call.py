@@ -1,8 +1,7 @@
 """The values that travel: a call's head, and who makes it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -51,8 +50,7 @@ class Headers:
         return f"<Headers {[name.decode('latin-1') for name, _ in self.raw]}>"  # names only: values may be secret
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request's head: where it goes and what it says.  The body travels beside it, since it may be a stream."""
 
     id: str
@@ -94,8 +92,7 @@ class Call:
         return cls(call_id, method, scheme, host, port, path, parts.query, headers, intake, tool)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who makes a call.  An empty run means that nobody said which execution this is."""
 
     tenant: str
@@ -104,8 +101,7 @@ class Identity:
     priority: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole answer, as it is stored and replayed: byte-identical in status, body and stored headers."""
 
     status: int

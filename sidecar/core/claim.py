@@ -2,16 +2,17 @@
 
 All names are already safe to store: intent keys are hashes, lock and cap names are text that the keyspace escapes.
 Times are milliseconds and relative; only the store's clock turns them into instants.
+
+What is made anew for each call is a named tuple: frozen like the dataclasses beside it, at a third of their price.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from sidecar.core.call import Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """What makes two calls the same."""
 
     key: str
@@ -48,8 +49,7 @@ class Flow:
     total_queue: int = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What one call asks of the gate."""
 
     call: str
@@ -81,29 +81,7 @@ class Claim:
         return self.intent is None and not self.locks and not self.caps
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who stands in the way, in terms that are no secret."""
-
-    call: str = ""
-    run: str = ""
-    workflow: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """Why a claim does not go now: the first thing that refused it."""
-
-    by: str
-    """``lock:deal:42``, ``cap:tenant:acme``, ``intent``, ``queue:tenant:acme``, ``queue:total``."""
-    holder: Holder = field(default_factory=Holder)
-    retry_ms: int = 0
-    ahead: int = 0
-    """Tickets that wait before this one at the same place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(NamedTuple):
     """What the gate answers where somebody already did this."""
 
     answer: Answer

@@ -1,7 +1,7 @@
 """What would happen to a call, told without making it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sidecar.core.call import Call, Identity
 from sidecar.core.claim import Cap, Claim
@@ -42,6 +42,10 @@ class Explanation:
     body_limit: int
     empty: bool
     """Nothing is asked of the store: the call passes ungated."""
+
+    def as_json(self) -> dict[str, object]:
+        """As a program reads it."""
+        return asdict(self) | {"who": self.who._asdict()}
 
 
 def explain(table: Table, identities: Identities, call: Call, body: bytes) -> Explanation:

@@ -1,13 +1,11 @@
 """The request that leaves: what is stripped, what is added, what is left alone."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sidecar.core.call import RawHeaders
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
+class Outbound(NamedTuple):
     """One request to an upstream, without its body and without framing fields (the wire adds those)."""
 
     method: str

@@ -6,16 +6,14 @@ is a second question (``record``): an answer to replay, the bare fact (too large
 a 429 changed nothing, so the same call may run again).
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sidecar.core.call import Answer
 
 Kind = Literal["completed", "not_sent", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What is settled with the lease."""
 
     kind: Kind

@@ -97,7 +97,10 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error o
         headers = [
             (b"Content-Type", b"application/problem+json"),
             (b"Sidecar-Verdict", verdict("refused", call, route, self.wait_ms, reason=self.code)),
-            (b"Proxy-Status", f"agent-sidecar; error={CODES[self.code].proxy_error}; details=\"{self.code}\"".encode()),
+            (
+                b"Proxy-Status",
+                f'agent-sidecar; error={CODES[self.code].proxy_error}; details="{self.code}"'.encode(),
+            ),
         ]
         if self.retry_after_ms is not None:
             headers.append((b"Retry-After", b"%d" % -(-self.retry_after_ms // 1000)))

@@ -85,9 +85,9 @@ def test_a_default_read_and_a_foreign_call_ask_for_nothing() -> None:
         {"url": "http://api.test/x/../notes"},
         {"headers": {"X-Agent-Run": "other", "User-Agent": "x", "Accept": "y"}},
         {"url": "https://api.test/notes"},
-        {"who": replace(WHO, run="other")},
-        {"who": replace(WHO, workflow="other")},
-        {"who": replace(WHO, priority="background")},
+        {"who": WHO._replace(run="other")},
+        {"who": WHO._replace(workflow="other")},
+        {"who": WHO._replace(priority="background")},
     ],
 )
 def test_twins_have_one_key(same: dict[str, object]) -> None:
@@ -103,14 +103,14 @@ OTHERS: list[dict[str, object]] = [
     {"url": "http://api.test/other"},
     {"url": "http://api.test/notes?x=1"},
     {"url": "http://api.test/notes?x=2"},
-    {"who": replace(WHO, tenant="other")},
+    {"who": WHO._replace(tenant="other")},
     {"headers": {"Authorization": "Bearer a"}},
     {"headers": {"Authorization": "Bearer b"}},
     {"headers": {"X-Api-Key": "Bearer a"}},
     {"its": tool(name="erp")},
     {"headers": {"Idempotency-Key": "k"}},
     {"headers": {"Idempotency-Key": "k", "Authorization": "Bearer a"}},
-    {"headers": {"Idempotency-Key": "k"}, "who": replace(WHO, tenant="other")},
+    {"headers": {"Idempotency-Key": "k"}, "who": WHO._replace(tenant="other")},
     {"spec": IntentSpec(scope="workflow")},
     {"spec": IntentSpec(scope="run")},
     {"spec": IntentSpec(Template.parse("{body.text}"))},
@@ -149,15 +149,15 @@ def test_two_routes_with_one_template_are_two_intents() -> None:
 )
 def test_the_scope_says_among_whom_a_twin_is_a_twin(scope: str, run: bool, workflow: bool) -> None:
     spec = IntentSpec(scope=scope)  # type: ignore[arg-type]
-    assert (key(spec=spec) == key(spec=spec, who=replace(WHO, run="other"))) == (run or scope != "run")
-    assert (key(spec=spec) == key(spec=spec, who=replace(WHO, workflow="other"))) == (
+    assert (key(spec=spec) == key(spec=spec, who=WHO._replace(run="other"))) == (run or scope != "run")
+    assert (key(spec=spec) == key(spec=spec, who=WHO._replace(workflow="other"))) == (
         workflow or scope == "run"
     )
 
 
 def test_the_scope_of_a_run_needs_a_run() -> None:
     with pytest.raises(Refusal) as no:
-        claim(IntentSpec(scope="run"), who=replace(WHO, run=""))
+        claim(IntentSpec(scope="run"), who=WHO._replace(run=""))
     assert no.value.code == "key-underivable"
     assert "X-Agent-Run" in no.value.detail
 
@@ -215,7 +215,7 @@ def test_two_different_keys_in_one_call_are_refused() -> None:
     made = call(headers=JSON | {"Idempotency-Key": "a"})
     for second, refused in ((b"a", False), (b"b", True)):
         raw = Headers([*made.headers.raw, (b"idempotency-key", second)])
-        seen = Matched(route(CRM, "x", intent=IntentSpec()), view(replace(made, headers=raw), BODY))
+        seen = Matched(route(CRM, "x", intent=IntentSpec()), view(made._replace(headers=raw), BODY))
         if refused:
             with pytest.raises(Refusal, match="bad-request"):
                 derive(seen)
@@ -304,7 +304,7 @@ def test_two_places_of_one_tool_share_no_answer() -> None:
 
 def test_a_call_is_one_intent_whichever_door_it_came_by() -> None:
     forward = call("POST", "http://api.test/notes", JSON)
-    reverse = replace(forward, host="", port=0, intake="reverse", tool="crm")
+    reverse = forward._replace(host="", port=0, intake="reverse", tool="crm")
     one, two = (derive(match(table(CRM), made, BODY)) for made in (forward, reverse))
     assert (one.intent, one.locks) == (two.intent, two.locks)
 

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from sidecar.core.condition import Condition
@@ -64,7 +62,7 @@ def test_what_no_route_names_is_told_as_such(method: str, url: str, why: str) ->
 
 
 def test_a_read_is_told_to_pass_ungated_and_the_reverse_form_by_its_tool() -> None:
-    made = replace(call("GET", "http://api.test/x"), host="", port=0, intake="reverse", tool="crm")
+    made = call("GET", "http://api.test/x")._replace(host="", port=0, intake="reverse", tool="crm")
     told = explain(TABLE, Identities(), made, b"")
     assert told.empty
     assert told.why.startswith("/_tool/crm/; no route names GET /x")

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 from sidecar.core.call import Identity
 from sidecar.core.claim import Cap, Flow
 from sidecar.core.fleet import KNOWN_LIMIT, Fleet, Tenant
@@ -31,11 +29,11 @@ def test_a_lane_that_is_not_counted_has_its_own_caps_only() -> None:
 
 
 def test_a_run_that_nobody_named_has_no_cap() -> None:
-    assert "run:" not in str(names(FLEET, replace(WHO, run="")))
+    assert "run:" not in str(names(FLEET, WHO._replace(run="")))
 
 
 def test_a_tenant_may_have_a_cap_weight_and_queue_of_its_own() -> None:
-    big = replace(WHO, tenant="big")
+    big = WHO._replace(tenant="big")
     assert ("tenant:big", 10) in names(FLEET, big)
     flow, _ = FLEET.standing("write", None, True, "crm", None).of(big)
     assert flow == Flow("big", "background", 3, 1, 200, 10_000)
@@ -58,6 +56,6 @@ def test_workflows_of_two_tenants_never_share_a_cap() -> None:
 def test_inventing_names_fills_no_memory() -> None:
     standing = FLEET.standing("write", 20, True, "crm", 2)
     for number in range(KNOWN_LIMIT + 5):
-        _, caps = standing.of(replace(WHO, run=str(number)))
+        _, caps = standing.of(WHO._replace(run=str(number)))
         assert Cap(f"run:acme/{number}", 4) in caps
     assert len(standing._known) <= KNOWN_LIMIT

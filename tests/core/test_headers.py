@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from sidecar.core.call import Call, Headers
@@ -27,7 +25,7 @@ def leaving(
 def crossing(*fields: tuple[str, str]) -> list[tuple[str, str]]:
     made = call("GET")
     raw = [(name.encode(), value.encode()) for name, value in fields]
-    left = leaving(replace(made, headers=Headers([*made.headers.raw, *raw])))
+    left = leaving(made._replace(headers=Headers([*made.headers.raw, *raw])))
     assert left.headers[0] == (b"Host", b"api.test")
     assert left.headers[-1] == (b"Via", b"1.1 agent-sidecar")
     return [(name.decode(), value.decode()) for name, value in left.headers[1:-1]]
@@ -128,8 +126,8 @@ def test_a_call_goes_where_its_target_or_its_tools_upstream_says(
 
 
 def test_options_star_and_the_reverse_form_are_sent_in_their_own_way() -> None:
-    assert leaving(replace(call("OPTIONS"), path="*")).target == b"*"
-    reverse = replace(call("GET"), host="", port=0, intake="reverse", tool="crm")
+    assert leaving(call("OPTIONS")._replace(path="*")).target == b"*"
+    reverse = call("GET")._replace(host="", port=0, intake="reverse", tool="crm")
     left = leaving(reverse)
     assert (left.scheme, left.host, left.port) == ("https", "api.test", 443)
     other = leaving(reverse, tool(hosts=(HostPattern.parse("*.x.test"), HostPattern.parse("api.test:8443"))))
@@ -173,7 +171,7 @@ HEADER = keyed("header", "Idempotency-Key")
 def test_a_resend_carries_the_key_of_the_first_attempt_and_a_new_run_another() -> None:
     made = call(headers=JSON)
     first, resent, anew = (
-        value_of(sent(HEADER, replace(made, id=name), origin=origin)[0], b"idempotency-key")
+        value_of(sent(HEADER, made._replace(id=name), origin=origin)[0], b"idempotency-key")
         for name, origin in (("call-1", "call-1"), ("call-2", "call-1"), ("call-3", "call-3"))
     )
     assert first == resent
@@ -290,8 +288,8 @@ def test_inventing_names_fills_no_memory() -> None:
     departures = Departures(Identities().strip)
     matched = match(table(CRM), call("GET"))
     for number in range(NAMES_LIMIT + 10):
-        made = replace(
-            matched.view.call, headers=Headers([(b"X-%d" % number, b"1"), (b"proxy-%d" % number, b"1")])
+        made = matched.view.call._replace(
+            headers=Headers([(b"X-%d" % number, b"1"), (b"proxy-%d" % number, b"1")])
         )
         seen = match(table(CRM), made) if number == 0 else Matched(matched.route, _with(matched, made))
         left = departures.outbound(seen, derive(seen), "x")

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,7 +131,7 @@ HOSTS = Table(
     ],
 )
 def test_a_host_belongs_to_the_closest_pattern(host: str, port: int, name: str) -> None:
-    made = replace(call("GET", "http://x/"), host=host, port=port)
+    made = call("GET", "http://x/")._replace(host=host, port=port)
     assert match(HOSTS, made).route.tool.name == name
 
 
@@ -155,23 +153,23 @@ def test_an_unmatched_host_passes_with_an_empty_route_or_is_denied() -> None:
 
 def test_connect_is_never_matched_to_a_route_but_may_be_denied() -> None:
     for its in (TABLE, table(CRM, unmatched="deny")):
-        assert match(its, replace(call("CONNECT"), path="")).route.name == ""
+        assert match(its, call("CONNECT")._replace(path="")).route.name == ""
     with pytest.raises(Refusal, match="egress-denied"):
         table(CRM, unmatched="deny").match(call("CONNECT", "https://elsewhere.test/"))
 
 
 def test_the_reverse_form_names_its_tool() -> None:
-    reverse = replace(call("POST", "http://x/deals/7"), host="", port=0, intake="reverse", tool="crm")
+    reverse = call("POST", "http://x/deals/7")._replace(host="", port=0, intake="reverse", tool="crm")
     matched = match(TABLE, reverse)
     assert matched.route.name == "deal"
     assert matched.view.host == "api.test"
-    assert match(HOSTS, replace(reverse, tool="based")).view.host == "based.test"
+    assert match(HOSTS, reverse._replace(tool="based")).view.host == "based.test"
 
 
 @pytest.mark.parametrize("name", ["crn", "below", ""])
 def test_an_unknown_tool_in_the_reverse_form_is_told_which_there_are(name: str) -> None:
     with pytest.raises(Refusal) as no:
-        HOSTS.match(replace(call(), host="", port=0, intake="reverse", tool=name))
+        HOSTS.match(call()._replace(host="", port=0, intake="reverse", tool=name))
     assert no.value.code == "bad-request"
     assert "based, exact, port" in no.value.detail
 
