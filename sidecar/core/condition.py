@@ -4,8 +4,8 @@ What an expression that fails means is decided by how it fails:
 
 - a field is *missing*: it does not hold, and the next route is asked.  A call without an amount is no large
   refund;
-- anything else (a text where a number was expected, a division by zero) is *refused*.  An upstream may well
-  read ``"500"`` as 500, so an agent could choose its route by choosing a type.
+- anything else (a text where a number was expected, a division by zero, a body that cannot be read) is
+  *refused*.  An upstream may well read what we could not, so an agent could choose its route by how it writes.
 
 Forms, queries and headers know only text, so an expression over them that does not type is tried again with
 whole and decimal numbers read as such: ``body.amount > 0`` works for JSON and for forms alike.

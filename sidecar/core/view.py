@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from sidecar.core.call import Call, Headers, Identity
 from sidecar.core.content import Content, Unreadable
+from sidecar.core.refusal import Refusal
 
 Texts: TypeAlias = list[tuple[str, str]]
 
@@ -47,7 +48,11 @@ class View:
         return urlencode(said, errors="surrogateescape") if said else ""
 
     def read(self, name: str) -> object:
-        """A variable of a condition.  What a call lacks is an empty map, so that ``has`` can ask for it."""
+        """A variable of a condition; no body is an empty map, so that ``has`` can ask.
+
+        Raises Refusal ``key-underivable`` for a body that cannot be read: it may say to the upstream what it does
+        not say to us.
+        """
         match name:
             case "method":
                 return self.call.method
@@ -66,7 +71,13 @@ class View:
         return getattr(self.who, name)
 
     def _fields(self) -> object:
+        if not self.content.raw:
+            return {}
         try:
             return self.content.fields
-        except Unreadable:
-            return {}
+        except Unreadable as error:
+            raise Refusal(
+                "key-underivable",
+                "The route for this call is chosen by fields of its body, and they cannot be read without doubt: "
+                f"{error}. Nothing was sent. Send the body in the form that the API documents.",
+            ) from None
