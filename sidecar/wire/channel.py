@@ -221,12 +221,11 @@ class Channel(asyncio.Protocol):
     def _finish(self, answer: LiveAnswer) -> None:
         """The answer is complete: another exchange may have the connection, before anybody even read it."""
         self._exchange = None
-        all_sent = self._room is None and (self._upload is None or self._upload.done())
         self._stop_upload()
         early = self._reader.early
         if early is not None:
             self._hand_over(answer, early)
-        elif self._reader.reusable and all_sent:
+        elif self._reader.reusable and self._room is None:
             keep_alive = answer.headers.get(b"keep-alive")
             if keep_alive is not None:
                 self.keep_alive_s = _keep_alive_s(keep_alive)

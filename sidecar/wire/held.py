@@ -5,7 +5,10 @@ from typing import cast
 
 
 class Held(asyncio.Protocol):
-    """Keeps a connection still until ``take``: reading is paused, and what came before the pause is kept."""
+    """Keeps a connection until ``take``, and with it the first bytes that come; after those reading is paused.
+
+    Not before: uvloop starts to read after ``connection_made``, whatever that said of pausing.
+    """
 
     __slots__ = ("_early", "_lost", "_transport")
 
@@ -18,10 +21,11 @@ class Held(asyncio.Protocol):
         """Also called by hand where a connection changes hands, since ``set_protocol`` does not."""
 
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by behaviour only
-        self._transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         self._early += data
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def connection_lost(self, _: Exception | None) -> None:
         self._lost = True
@@ -30,11 +34,12 @@ class Held(asyncio.Protocol):
         """Give the transport to ``protocol``, with the bytes that came early; None where the upstream left
         already.
 
-        ``protocol.connection_made`` is not called, and reading stays paused until the taker calls
+        ``protocol.connection_made`` is not called, and reading is paused until the taker calls
         ``resume_reading``, so nothing can arrive before it is ready.
         """
         if self._lost or self._transport is None:
             return None
+        self._transport.pause_reading()
         self._transport.set_protocol(protocol)
         return self._transport, self._early
 

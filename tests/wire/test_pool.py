@@ -136,6 +136,26 @@ async def test_a_connection_with_half_a_request_on_it_is_never_used_again() -> N
         upstream.close()
 
 
+async def test_a_connection_with_unsent_bytes_is_never_used_again() -> None:
+    async with stage(answers_before_the_upload_ends()) as it:
+        upstream = HttpUpstream(LOOPBACK)
+        answer = await upstream.send(request(it.port), b"x" * (32 << 20), Granted(), ignore)
+        assert answer.body.whole == b"hi"
+        assert repr(upstream) == "<HttpUpstream <Pool 0 busy, 0 idle>>"
+        upstream.close()
+
+
+async def test_a_connection_that_began_to_close_unannounced_is_passed_over() -> None:
+    async with stage(says(OK)) as it:
+        upstream = HttpUpstream(LOOPBACK)
+        await send(upstream, it.port)
+        (channel,) = upstream._pool._open
+        channel._transport.abort()
+        await send(upstream, it.port)
+        assert it.connections == 2
+        upstream.close()
+
+
 async def test_nothing_is_left_running_once_everything_is_closed() -> None:
     async with stage(says(OK)) as it:
         upstream = HttpUpstream(LOOPBACK)

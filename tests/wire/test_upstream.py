@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import uvloop
@@ -11,6 +12,8 @@ from sidecar.core.call import Headers
 from sidecar.core.outbound import Outbound
 from sidecar.core.refusal import Refusal
 from sidecar.tasks import spawn
+from sidecar.wire.body import Body
+from sidecar.wire.dial import Dialer
 from sidecar.wire.pool import SWEEP_S, Limits
 from sidecar.wire.upstream import HttpUpstream
 from tests.wire.scripted import (
@@ -143,6 +146,30 @@ async def test_a_body_that_is_not_as_long_as_it_said_drops_the_connection(pieces
         refused = await refusal(upstream, request(it.port), Pieces(pieces, length=3))
         assert (refused.code, refused.outcome) == ("bad-request", "unknown")
         assert repr(upstream) == "<HttpUpstream <Pool 0 busy, 0 idle>>"
+
+
+async def test_a_body_that_is_all_here_leaves_in_one_piece_unless_trailers_follow_it() -> None:
+    heard: list[bytes] = []
+
+    async def play(line: Line) -> None:
+        for end in (b"hi", b"hi\r\n0\r\nX-Sum: 7\r\n\r\n"):
+            heard.append(await line.reader.readuntil(b"\r\n\r\n"))
+            await line.reader.readuntil(end)
+            await line.say(OK)
+
+    async with facing(play) as (upstream, it):
+        for trailers in ([], [(b"X-Sum", b"7")]):
+            body = Body(Deaf(), None)
+            body.feed(b"hi")
+            body.end(trailers)
+            await upstream.send(request(it.port), body, Granted(), ignore)
+        assert b"Content-Length: 2" in heard[0]
+        assert b"Transfer-Encoding: chunked" in heard[1]
+
+
+class Deaf:
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
 
 
 async def test_a_body_that_breaks_off_is_told_and_drops_the_connection() -> None:
@@ -364,6 +391,23 @@ async def test_an_upstream_that_hangs_up_at_once_is_no_mystery_when_nothing_was_
         }
 
 
+async def test_a_connection_that_is_gone_before_it_is_written_to_is_not_sent() -> None:
+    class Late(Dialer):
+        async def dial(self, *where: Any, **how: Any) -> Any:
+            channel = await super().dial(*where, **how)
+            await until(lambda: not channel.usable)
+            return channel
+
+    async def play(line: Line) -> None:
+        await line.say(b"220 mail.test ESMTP\r\n")
+        await line.gone()
+
+    async with facing(play) as (upstream, it):
+        upstream._dialer = Late(upstream._resolver)
+        refused = await refusal(upstream, request(it.port), b"x")
+        assert (refused.code, refused.outcome) == ("upstream-unreachable", "not_sent")
+
+
 async def test_a_destination_that_is_not_allowed_is_never_connected_to() -> None:
     async with stage(says(OK)) as it:
         upstream = HttpUpstream(LOOPBACK)
@@ -528,6 +572,32 @@ async def test_an_early_refusal_stops_the_upload(length: int | None) -> None:
         assert answer.status == 413
         assert await drain(answer.body) == b"less"
         assert repr(upstream) == "<HttpUpstream <Pool 0 busy, 0 idle>>"
+
+
+async def test_an_early_refusal_stops_the_upload_at_once_not_only_when_it_is_complete() -> None:
+    go_on = asyncio.Event()
+
+    async def play(line: Line) -> None:
+        await line.reader.readuntil(b"\r\n\r\n")
+        await line.say(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\n")
+        await go_on.wait()
+        await line.say(b"less")
+        await line.gone()
+
+    class Slow(Pieces):
+        async def read(self) -> bytes:
+            self.reads += 1
+            await asyncio.sleep(0.001)
+            return b"x"
+
+    body = Slow([])
+    async with facing(play) as (upstream, it):
+        answer = await upstream.send(request(it.port), body, Granted(), ignore)
+        reads = body.reads
+        await asyncio.sleep(0.02)
+        assert body.reads == reads
+        go_on.set()
+        assert await drain(answer.body) == b"less"
 
 
 async def test_an_early_answer_reaches_a_caller_whose_body_is_stuck() -> None:
