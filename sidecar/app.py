@@ -90,7 +90,9 @@ class Sidecar:
         admin = Admin(self, self._gate, self._meters, os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
         address = await _listening(admin.start(*config.listen.admin), "admin", config.listen.admin)
         parts.push_async_callback(admin.stop)
-        log.info("sidecar %s ready: proxy %s admin %s", __version__, _url(self._listener.address), _url(address))
+        log.info(
+            "sidecar %s ready: proxy %s admin %s", __version__, _url(self._listener.address), _url(address)
+        )
 
     async def _open_store(self) -> Gate:
         store = self._config.store
@@ -185,7 +187,9 @@ async def _listening(opening: Awaitable[T], what: str, address: tuple[str, int])
         return await opening
     except OSError as error:
         host, port = address
-        raise StartError(f"listen.{what}: cannot listen on {host}:{port}: {error.strerror or error}") from None
+        raise StartError(
+            f"listen.{what}: cannot listen on {host}:{port}: {error.strerror or error}"
+        ) from None
 
 
 def _url(address: tuple[str, int]) -> str:

@@ -25,6 +25,10 @@ class Body(Protocol):
         """The next piece; empty at the end.  Raises Refusal where the body breaks off."""
         ...
 
+    def fail(self, error: Exception) -> None:
+        """Break it off here: whoever pulls gets ``error``."""
+        ...
+
     @property
     def whole(self) -> bytes | None:
         """The entire body, where it has arrived already and nobody pulled yet; else None."""
@@ -37,11 +41,17 @@ class UpstreamAnswer(Protocol):
     status: int
     reason: bytes
     headers: Headers
-    body: Body
+
+    @property
+    def body(self) -> Body: ...
 
     @property
     def upgraded(self) -> "Connection | None":
         """After a 101: the raw connection, to be spliced with the agent's."""
+        ...
+
+    def abandon(self) -> None:
+        """Nobody will read the rest: drop the connection, unless the answer is complete anyway."""
         ...
 
 
@@ -111,9 +121,11 @@ class Agent(Protocol):
     """One request on an agent's connection, and the way back to it."""
 
     call: Call
-    body: Body
     waiting: bool
     """True from the start; while it is, an agent that hangs up cancels the call, since nothing was sent yet."""
+
+    @property
+    def body(self) -> Body: ...
 
     async def read(self, limit: int) -> bytes:
         """The whole body.  Raises Refusal ``body-too-large`` past ``limit`` bytes."""

@@ -10,10 +10,11 @@ waiting for it.  Past that, the agent's pace is the upstream's.
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from sidecar.core.call import AgentGone, Answer, Call, Headers
 from sidecar.core.refusal import Refusal
+from sidecar.ports import Connection, UpstreamAnswer
 from sidecar.wire import reply
 from sidecar.wire.body import Body
 from sidecar.wire.head import Head
@@ -50,18 +51,6 @@ class Line(Protocol):
     async def tunnel(self, held: Held) -> None: ...
 
 
-class Arriving(Protocol):
-    """An upstream's answer."""
-
-    status: int
-    reason: bytes
-    headers: Headers
-
-    @property
-    def body(self) -> Body: ...
-    def abandon(self) -> None: ...
-
-
 class Exchange:
     """An agent's request and the reply to it."""
 
@@ -95,7 +84,7 @@ class Exchange:
         self._over = False
         self._switches = False
         self._held: bytes | None = None
-        self._relaying: Arriving | None = None
+        self._relaying: UpstreamAnswer | None = None
 
     async def read(self, limit: int) -> bytes:
         """The whole body.  Raises Refusal ``body-too-large``, or ``bad-request`` where the body breaks off."""
@@ -137,8 +126,8 @@ class Exchange:
         self._write(reply.of_answer(answer, self.call.method, self._close))
         self._end()
 
-    async def relay(self, answer: Arriving, verdict: bytes, keep: int, finish: bool) -> bytes | None:
-        """Pass ``answer`` on, but for its end; see ``pipeline.Agent``.
+    async def relay(self, answer: UpstreamAnswer, verdict: bytes, keep: int, finish: bool) -> bytes | None:
+        """Pass ``answer`` on, but for its end; see ``ports.Agent``.
 
         Raises AgentGone where the agent hung up and ``finish`` is false; the upstream is dropped then.
         """
@@ -163,15 +152,15 @@ class Exchange:
         if not self._switches:
             self._end()
 
-    async def tunnel(self, held: Held) -> None:
-        """Splice the agent with ``held``, for a CONNECT or after a 101; returns when both have ended.
+    async def tunnel(self, upstream: Connection) -> None:
+        """Splice the agent with ``upstream``, for a CONNECT or after a 101; returns when both have ended.
 
-        For a CONNECT this is the reply.  Whatever becomes of it, ``held`` is taken and closed.
+        For a CONNECT this is the reply.  Whatever becomes of it, ``upstream`` is taken and closed.
         """
         self._begun = self._over = True
         if self.call.method == "CONNECT":
             self._write(reply.ESTABLISHED)
-        await self._line.tunnel(held)
+        await self._line.tunnel(cast("Held", upstream))  # the one kind of connection that the wire hands out
 
     def hung_up(self, error: Refusal) -> None:
         """The agent is gone.  A call that still waits is called off; one in flight goes on."""
@@ -191,7 +180,7 @@ class Exchange:
     def begun(self) -> bool:
         return self._begun
 
-    async def _stream(self, answer: Arriving, verdict: bytes, keep: int, finish: bool) -> bytes | None:
+    async def _stream(self, answer: UpstreamAnswer, verdict: bytes, keep: int, finish: bool) -> bytes | None:
         body, line = answer.body, self._line
         left = None if body.trailers else body.length
         self._begin()
@@ -226,12 +215,12 @@ class Exchange:
             self._held = b""  # a length of nothing
         return None if kept is None else b"".join(kept)
 
-    def _hold_bodyless(self, answer: Arriving, verdict: bytes) -> None:
+    def _hold_bodyless(self, answer: UpstreamAnswer, verdict: bytes) -> None:
         self._close = self._closes()
         self._switches = answer.status == 101
         self._held = self._head(answer, verdict, reply.length_only(answer.headers))
 
-    def _head(self, answer: Arriving, verdict: bytes, framing: Iterable[Field]) -> bytes:
+    def _head(self, answer: UpstreamAnswer, verdict: bytes, framing: Iterable[Field]) -> bytes:
         return reply.head(answer.status, answer.reason, answer.headers, verdict, framing, self._close)
 
     def _begin(self) -> None:
