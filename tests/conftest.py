@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,8 +43,8 @@ def serve(folder: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture
-async def server(serve: Serve) -> AsyncIterator[Server]:
+async def server(serve: Serve) -> Server:
     """A running server of the engine at hand."""
     it = serve()
     await it.start()
-    yield it
+    return it

@@ -149,9 +149,9 @@ class Gate:
 
     def _granted(self, claim: Claim, reply: list[Any], asked_s: float, wait_ms: int) -> Lease:
         _, fence, origin = reply
-        lease = Lease(claim, fence, origin.decode(), wait_ms, self._settle)
+        gone_s = asked_s + (claim.timeout_ms + SLACK_MS) / 1000
+        lease = Lease(claim, fence, origin.decode(), wait_ms, gone_s, self._settle)
         lease.held(asked_s, lease_of(claim, self._lease_ms))
-        lease.gone_s = asked_s + (claim.timeout_ms + SLACK_MS) / 1000
         self._keeper.leases[claim.call] = lease
         if fence > self._store.fence_seen:
             self._store.fence_seen = fence

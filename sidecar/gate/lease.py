@@ -10,6 +10,7 @@ lease, minus a margin.  The store counts from when it answered, which is later, 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
 from types import TracebackType
 from typing import Self
 
@@ -52,6 +53,7 @@ class Lease:
         fence: int,
         origin: str,
         wait_ms: int,
+        gone_s: float,
         settle: "Callable[[Lease, Outcome], Awaitable[None]]",
     ) -> None:
         self.claim = claim
@@ -61,7 +63,7 @@ class Lease:
         self.ends_s = 0.0
         """Until then it is provably held."""
         self.renew_s = 0.0
-        self.gone_s = 0.0
+        self.gone_s = gone_s
         """When its request must be over, and its locks are free for others."""
         self.lost = False
         self.sent = False
@@ -71,8 +73,8 @@ class Lease:
     def held(self, asked_s: float, lease_ms: int) -> None:
         """The store granted or prolonged it, asked at ``asked_s``."""
         lease_s = lease_ms / 1000
-        self.ends_s = asked_s + lease_s * (1 - MARGIN)
-        self.renew_s = asked_s + lease_s / 3
+        self.ends_s = min(asked_s + lease_s, self.gone_s) - lease_s * MARGIN
+        self.renew_s = asked_s + lease_s / 3 if asked_s + lease_s < self.gone_s else inf
 
     def sending(self) -> None:
         """Called right before the first byte.  Raises Refusal ``store-unavailable`` where it is not provably held."""

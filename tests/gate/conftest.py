@@ -1,5 +1,6 @@
 """Fixtures for the gate: one running server per session and engine, emptied for each test; and gates on it."""
 
+import asyncio
 import itertools
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Server]:
     """One server of each engine, for tests that do not break it."""
     folder = Path(tempfile.mkdtemp(prefix="sc-"))
     server = Server(engines()[request.param], folder, keep=False)
-    server.launch()
+    asyncio.run(server.start())
     yield server
     server.stop()
     shutil.rmtree(folder, ignore_errors=True)
@@ -37,11 +38,11 @@ def scripts(shared: Server) -> Iterator[Scripts]:
 @pytest.fixture
 async def open_gate(shared: Server) -> AsyncIterator[Open]:
     """Open gates on one empty cell; each is a sidecar of its own."""
-    async with _gates(shared) as opened:
+    async with Gates(shared) as opened:
         yield opened
 
 
-class _gates:
+class Gates:
     """Gates that stop with the test."""
 
     cells = itertools.count()
@@ -57,7 +58,7 @@ class _gates:
         self.open.append(gate)
         return gate
 
-    async def __aenter__(self) -> "_gates":
+    async def __aenter__(self) -> "Gates":
         return self
 
     async def __aexit__(self, *_: object) -> None:

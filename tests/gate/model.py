@@ -193,13 +193,13 @@ class Model:
             ends = self.now + (call.hold if place in call.locks else lease)
             self.held.setdefault(place, {})[call.id] = ends
 
-    def settle(self, id: str, fence: int, ending: str, changed: bool, over: bool) -> str:
-        call = self.calls.get(id)
+    def settle(self, name: str, fence: int, ending: str, changed: bool, over: bool) -> str:
+        call = self.calls.get(name)
         if call is None or call.fence != fence or call.state == "waiting":
             return "gone"
         late = call.state == "lapsed"
         record = self.records.get(call.intent)
-        if late and call.intent and (record is None or record.owner != id):
+        if late and call.intent and (record is None or record.owner != name):
             return "lost"
         stays = ending == "unknown" and (not over or call.claim.quarantine == "resolved")
         freed = self.free(call, locks=not stays)
@@ -212,7 +212,7 @@ class Model:
         if stays:
             self.quarantine(call)
         else:
-            del self.calls[id]
+            del self.calls[name]
         self.dispatch(freed)
         return "late" if late else "settled"
 
@@ -266,17 +266,17 @@ class Model:
     def quarantine(self, call: Call) -> None:
         call.state, call.due = "lapsed", max(call.deadline - call.timeout + call.hold, self.now)
 
-    def leave(self, id: str) -> str:
-        call = self.calls.get(id)
+    def leave(self, name: str) -> str:
+        call = self.calls.get(name)
         if call is None or call.state == "lapsed":
             return "gone"
-        del self.calls[id]
+        del self.calls[name]
         freed = [call.place] if call.state == "waiting" else self.free(call, locks=True) + self.undo(call)
         self.dispatch(freed)
         return "left"
 
-    def renew(self, id: str) -> str:
-        call = self.calls.get(id)
+    def renew(self, name: str) -> str:
+        call = self.calls.get(name)
         if call is None or call.state == "lapsed":
             return "gone"
         if call.state == "waiting":
@@ -284,7 +284,7 @@ class Model:
         if call.state == "granted":
             call.due = min(self.now + lease_of(call.claim, LEASE_MS), call.deadline)
             for place in call.places.keys() - set(call.locks):
-                self.held[place][id] = call.due
+                self.held[place][name] = call.due
         return "held" if call.state == "granted" else call.state
 
     # Whose turn it is.
@@ -313,9 +313,9 @@ class Model:
         while due := sorted((call.due, call.id) for call in self.calls.values() if call.due <= self.now)[
             :BATCH
         ]:
-            for _, id in due:
-                if id in self.calls:
-                    self.lapse(self.calls[id])
+            for _, name in due:
+                if name in self.calls:
+                    self.lapse(self.calls[name])
 
     def lapse(self, call: Call) -> None:
         if call.state in ("waiting", "offered"):

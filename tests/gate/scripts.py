@@ -112,7 +112,7 @@ class Scripts:
         _, more, *words = self.run("renew", *calls)
         if more:
             self.sweep()
-        return [word if isinstance(word, str) else word.decode() for word in words]
+        return [str(word) for word in words]
 
     def sweep(self) -> None:
         while self.run("sweep")[1]:

@@ -27,7 +27,7 @@ if ARGV[2] == "calls" then
   end
   return items
 end
-for _, intent in ipairs(redis.call("ZRANGEBYSCORE", P .. "unknown", now, "+inf", "LIMIT", 0, ARGV[3])) do
+for _, intent in ipairs(redis.call("ZRANGEBYSCORE", P .. "unknown", "(" .. now, "+inf", "LIMIT", 0, ARGV[3])) do
   local value = redis.call("GET", P .. "i:" .. intent)
   local r = value and select(2, cmsgpack.unpack_one(value))
   if r and r[R_WORD] == "unknown" then

@@ -1,0 +1,48 @@
+"""The oracle's own test: the few things it must not be wrong about, said once more by hand."""
+
+from tests.gate.model import Model
+from tests.gate.scripts import claim
+
+
+def granted(model: Model, call: str, *rest: object, **others: object) -> int:
+    word, fence, _ = model.admit(claim(call, *rest, **others), "ask")  # type: ignore[arg-type]
+    assert word == "granted"
+    return int(fence)
+
+
+def test_a_lock_has_one_holder_and_the_next_in_line_gets_it() -> None:
+    model = Model()
+    fence = granted(model, "c1", None, ("a",))
+    assert model.admit(claim("c2", None, ("a",)), "ask")[0] == "waiting"
+    assert model.admit(claim("c3", None, ("a",)), "ask")[0] == "waiting"
+    model.settle("c1", fence, "free", False, True)
+    assert {call.id: call.state for call in model.calls.values()} == {"c2": "offered", "c3": "waiting"}
+
+
+def test_a_completed_twin_is_a_duplicate_until_its_window_is_over() -> None:
+    model = Model()
+    model.settle("c1", granted(model, "c1", "x", window_ms=1000), "answer", True, True)
+    assert model.admit(claim("c2", "x"), "ask")[0] == "completed"
+    model.advance(1000)
+    assert model.admit(claim("c3", "x"), "ask")[0] == "granted"
+
+
+def test_the_dead_leave_unknown_and_keep_their_locks_until_the_deadline() -> None:
+    model = Model()
+    granted(model, "c1", "x", ("a",), {"global": 1})
+    model.advance(15_000)
+    assert model.admit(claim("c2", "x"), "ask")[0] == "unknown"
+    assert not model.holders("cap:global")
+    assert model.holders("lock:a")
+    model.advance(15_500)
+    assert not model.holders("lock:a")
+
+
+def test_what_was_offered_to_the_dead_goes_to_the_next() -> None:
+    model = Model()
+    fence = granted(model, "c1", None, ("a",))
+    model.admit(claim("c2", "x", ("a",)), "ask")
+    model.settle("c1", fence, "free", False, True)
+    model.advance(2_000)
+    assert not model.calls
+    assert not model.records

@@ -1,0 +1,47 @@
+"""Every refusal says what happened and what to do next, and never more than a run and a workflow of anybody else."""
+
+import pytest
+
+from sidecar.core.refusal import Refusal
+from sidecar.gate import words
+from tests.gate.scripts import claim
+
+ABOUT = b"run-7\ndunning\ncrm\ndeal.update\nwrite\nsecret-tenant"
+REPLIES = [
+    [b"blocked", 0, 0, 9000, b"granted", b"c9", ABOUT],
+    [b"blocked", 1, 3, 9000, b"granted", b"c9", ABOUT],
+    [b"blocked", 1, 0, 9000, b"lapsed", b"c9", ABOUT],
+    [b"blocked", 2, 0, 0, b"", b"", b""],
+    [b"full", b"tenant"],
+    [b"full", b"total"],
+    [b"unknown", 61_000, b"timeout", ABOUT],
+    [b"unknown", 10, b"", b""],
+    [b"done", b"201"],
+    [b"reused"],
+]
+
+
+@pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: "-".join(map(str, reply[:2])))
+def test_a_refusal_is_for_a_model_to_read(reply: list[object]) -> None:
+    no = words.refusal(claim("c1", "f" * 32, ("deal:1",), {"global": 1}), reply, 5)
+    assert isinstance(no, Refusal)
+    assert no.detail[0].isupper() or no.detail.startswith("deal:1")
+    assert no.detail.endswith(".")
+    assert len(no.detail) > 40
+    assert "not sent" in no.detail or "Nothing was sent" in no.detail
+    for hidden in ("secret-tenant", "f" * 32, "c9"):
+        assert hidden not in no.detail + no.holder_run + no.blocked_by
+    assert no.wait_ms == 5
+
+
+def test_a_live_holder_is_worth_asking_again_soon_and_a_dead_one_only_when_its_time_is_up() -> None:
+    asked = claim("c1", None, ("a",))
+    live = words.refusal(asked, [b"blocked", 1, 0, 30_000, b"granted", b"c9", ABOUT], 0)
+    dead = words.refusal(asked, [b"blocked", 1, 0, 30_000, b"lapsed", b"c9", ABOUT], 0)
+    assert (live.retry_after_ms, dead.retry_after_ms) == (5_000, 30_000)
+    assert "outcome is unknown" in dead.detail
+
+
+def test_a_word_that_nobody_knows_is_a_bug() -> None:
+    with pytest.raises(AssertionError, match="nonsense"):
+        words.refusal(claim("c1"), [b"nonsense"], 0)
