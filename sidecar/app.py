@@ -28,7 +28,7 @@ from sidecar.settings import ConfigError, changes, load
 from sidecar.tasks import spawn
 from sidecar.telemetry.log import Log
 from sidecar.telemetry.meters import Meters
-from sidecar.wire import connection, pool
+from sidecar.wire import pool, shared
 from sidecar.wire.egress import Egress
 from sidecar.wire.listener import Listener
 from sidecar.wire.upstream import HttpUpstream
@@ -112,7 +112,7 @@ class Sidecar:
 
     async def _open_proxy(self) -> Listener:
         config = self._config
-        limits = connection.Limits(
+        limits = shared.Limits(
             idle_s=config.timeouts.idle_ms / 1000,
             connections=config.limits.connections,
             head_bytes=config.limits.header_bytes,

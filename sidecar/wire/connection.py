@@ -19,10 +19,8 @@ There are no timers here: the listener's sweep compares ``deadline_s`` with the 
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from math import inf
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, cast
 
 from sidecar.core.call import AgentGone
 from sidecar.core.refusal import Refusal
@@ -33,67 +31,12 @@ from sidecar.wire.framing import Decoder, decoder
 from sidecar.wire.head import END, Partial, bad_request, parse
 from sidecar.wire.held import Held
 from sidecar.wire.intake import call_of
+from sidecar.wire.shared import Shared
 from sidecar.wire.tunnel import splice
-
-Handler: TypeAlias = Callable[[Exchange], Coroutine[Any, Any, None]]
 
 HALF_CLOSE_S: Final = 0.02
 
 log = logging.getLogger("sidecar")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How patient one listener is with its agents, and how many and how long-winded they may be."""
-
-    head_s: float = 10.0
-    """From a head's first byte to its last."""
-    idle_s: float = 300.0
-    """Between calls.  Longer than clients keep theirs (Go 90 s, Envoy 60 s), so that it is they who let go."""
-    stall_s: float = 60.0
-    """Without a byte of a body that is wanted, or without taking a byte of a reply."""
-    linger_s: float = 5.0
-    """For reading a last reply."""
-    tunnel_idle_s: float = 3600.0
-    connections: int = 10_000
-    head_bytes: int = 64 * 1024
-
-
-class Shared:
-    """What the connections of one listener have in common."""
-
-    __slots__ = (
-        "_ids",
-        "_prefix",
-        "calls",
-        "connections",
-        "draining",
-        "handler",
-        "limits",
-        "loop",
-        "now_s",
-        "refused",
-    )
-
-    def __init__(
-        self, handler: Handler, limits: Limits, prefix: str, refused: Callable[[Refusal], None] | None
-    ) -> None:
-        self.handler = handler
-        self.limits = limits
-        self.refused = refused
-        """Told of each request that was refused before there was a call."""
-        self.loop = asyncio.get_running_loop()
-        self.now_s = self.loop.time()
-        """As of the last sweep."""
-        self.draining = False
-        self.connections: set[Connection] = set()
-        self.calls: set[asyncio.Task[None]] = set()
-        self._prefix = prefix
-        self._ids = 0
-
-    def next_id(self) -> str:
-        self._ids += 1
-        return f"{self._prefix}{self._ids:x}"
 
 
 class Connection(asyncio.Protocol):

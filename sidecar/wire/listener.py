@@ -7,7 +7,8 @@ from math import inf
 from typing import Self
 
 from sidecar.core.refusal import Refusal
-from sidecar.wire.connection import Connection, Handler, Limits, Shared
+from sidecar.wire.connection import Connection
+from sidecar.wire.shared import Handler, Limits, Shared
 
 BACKLOG = 1024
 

@@ -11,10 +11,10 @@ from typing import Any
 from sidecar.core.call import Answer, Headers, RawHeaders
 from sidecar.core.refusal import Refusal
 from sidecar.wire.body import Body
-from sidecar.wire.connection import Limits
 from sidecar.wire.exchange import Exchange
 from sidecar.wire.listener import Listener
 from sidecar.wire.response import LiveAnswer
+from sidecar.wire.shared import Limits
 
 Handle = Callable[[Exchange], Awaitable[None]]
 PATIENCE_S = 10

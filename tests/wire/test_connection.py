@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from sidecar.core.call import Answer
 from sidecar.core.refusal import Refusal
-from sidecar.wire.connection import HALF_CLOSE_S, Limits
+from sidecar.wire.connection import HALF_CLOSE_S
 from sidecar.wire.exchange import Exchange
+from sidecar.wire.shared import Limits
 from tests.wire.agents import PATIENCE_S, agent, ask, echo, port, problem, quiet
 from tests.wire.test_head import MALFORMED, TOO_LARGE
 

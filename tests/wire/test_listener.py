@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.wire.connection import Limits
 from sidecar.wire.exchange import Exchange
 from sidecar.wire.listener import Listener
+from sidecar.wire.shared import Limits
 from tests.wire.agents import PATIENCE_S, agent, ask, echo, parsed, port, problem, quiet
 
 GET = b"GET http://crm.test/a HTTP/1.1\r\nHost: crm.test\r\n\r\n"

@@ -7,11 +7,11 @@ import pytest
 from sidecar.core.call import Headers
 from sidecar.core.refusal import Refusal
 from sidecar.wire.body import Body
-from sidecar.wire.connection import Limits
 from sidecar.wire.exchange import Exchange
 from sidecar.wire.held import Held
 from sidecar.wire.listener import Listener
 from sidecar.wire.response import LiveAnswer
+from sidecar.wire.shared import Limits
 from tests.wire.agents import PATIENCE_S, Agent, Far, agent, parsed, port, problem, quiet
 
 CONNECT = b"CONNECT crm.test:443 HTTP/1.1\r\nHost: crm.test:443\r\n\r\n"

@@ -1,0 +1,82 @@
+"""What the connections of one listener have in common: who serves their calls, how patient it is, and the clock."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from sidecar.core.refusal import Refusal
+from sidecar.wire.exchange import Exchange
+
+Handler: TypeAlias = Callable[[Exchange], Coroutine[Any, Any, None]]
+
+
+class Member(Protocol):
+    """A connection, as its listener sees it."""
+
+    deadline_s: float
+    """When it is overdue; infinite while nothing is expected of the agent."""
+
+    def overdue(self) -> None:
+        """The deadline passed."""
+        ...
+
+    def retire(self) -> None:
+        """Close now if nothing is going on; else after the reply, since the listener is draining."""
+        ...
+
+    def abort(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How patient one listener is with its agents, and how many and how long-winded they may be."""
+
+    head_s: float = 10.0
+    """From a head's first byte to its last."""
+    idle_s: float = 300.0
+    """Between calls.  Longer than clients keep theirs (Go 90 s, Envoy 60 s), so that it is they who let go."""
+    stall_s: float = 60.0
+    """Without a byte of a body that is wanted, or without taking a byte of a reply."""
+    linger_s: float = 5.0
+    """For reading a last reply."""
+    tunnel_idle_s: float = 3600.0
+    connections: int = 10_000
+    head_bytes: int = 64 * 1024
+
+
+class Shared:
+    """What the connections of one listener have in common."""
+
+    __slots__ = (
+        "_ids",
+        "_prefix",
+        "calls",
+        "connections",
+        "draining",
+        "handler",
+        "limits",
+        "loop",
+        "now_s",
+        "refused",
+    )
+
+    def __init__(
+        self, handler: Handler, limits: Limits, prefix: str, refused: Callable[[Refusal], None] | None
+    ) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.refused = refused
+        """Told of each request that was refused before there was a call."""
+        self.loop = asyncio.get_running_loop()
+        self.now_s = self.loop.time()
+        """As of the last sweep."""
+        self.draining = False
+        self.connections: set[Member] = set()
+        self.calls: set[asyncio.Task[None]] = set()
+        self._prefix = prefix
+        self._ids = 0
+
+    def next_id(self) -> str:
+        self._ids += 1
+        return f"{self._prefix}{self._ids:x}"
