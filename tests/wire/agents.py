@@ -38,7 +38,9 @@ async def port(
     limits: Limits | None = None,
     refused: Callable[[Refusal], None] | None = None,
 ) -> AsyncIterator[Listener]:
-    """A listener whose handlers have all ended when the test does."""
+    """A listener whose handlers have all ended when the test does, and that never let an exception fly."""
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
 
     async def handle(agent: Exchange) -> None:
         await handler(agent)
@@ -50,6 +52,7 @@ async def port(
         listener.close()
         async with asyncio.timeout(PATIENCE_S):
             await listener.drain()
+        assert not failures
 
 
 class Agent:

@@ -331,6 +331,16 @@ async def test_a_stored_answer_is_framed_anew() -> None:
         assert parsed(await it.until(b"\r\n\r\n"))[1]["content-length"] == "99"
 
 
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_stored_answer_without_a_body_has_no_length(status: int) -> None:
+    async def replay(exchange: Exchange) -> None:
+        exchange.reply(Answer(status, [], b""))
+
+    async with port(replay) as listener, agent(listener) as it:
+        await it.say(GET)
+        assert parsed(await it.until(b"\r\n\r\n")) == (status, {})
+
+
 @pytest.mark.parametrize(
     ("framing", "body"),
     [

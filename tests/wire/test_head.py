@@ -63,6 +63,7 @@ MALFORMED = {
     "RTSP": b"ANNOUNCE rtsp://crm.test RTSP/1.0\r\n\r\n",
     "ICE": b"SOURCE / ICE/1.0\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "TLS that looks like a line": b"\x16 http://crm.test/ HTTP/1.1\r\n" + HOST + b"\r\n",
     "a method that is no token": b"G@T http://crm.test/ HTTP/1.1\r\n" + HOST + b"\r\n",
     "a method in lower case": b"get http://crm.test/ HTTP/1.1\r\n" + HOST + b"\r\n",
     "two blanks after the method": b"GET  http://crm.test/ HTTP/1.1\r\n" + HOST + b"\r\n",
@@ -216,6 +217,13 @@ def test_a_websocket_may_be_asked_for() -> None:
     head = parse(LINE + HOST + b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n")
     assert head.upgrade
     assert b"upgrade" in head.headers
+
+
+def test_http_1_0_knows_neither_upgrades_nor_100() -> None:
+    fields = b"Connection: Upgrade\r\nUpgrade: websocket\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    head = parse(b"POST http://crm.test/ HTTP/1.0\r\n" + fields)
+    assert not head.upgrade
+    assert not head.expects
 
 
 def test_http2_is_not_offered_on() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sidecar.wire.exchange import Exchange
 from sidecar.wire.listener import Listener
 from sidecar.wire.shared import Limits
-from tests.wire.agents import PATIENCE_S, agent, ask, echo, parsed, port, problem, quiet
+from tests.wire.agents import PATIENCE_S, agent, arriving, ask, echo, parsed, port, problem, quiet
 
 GET = b"GET http://crm.test/a HTTP/1.1\r\nHost: crm.test\r\n\r\n"
 LAST = b"GET http://crm.test/a HTTP/1.1\r\nHost: crm.test\r\nConnection: close\r\n\r\n"
@@ -33,6 +33,27 @@ async def test_draining_closes_idle_connections_at_once_and_busy_ones_after_thei
         assert await busy.rest() == b"GET http://crm.test:80/a? 0"
         async with asyncio.timeout(PATIENCE_S):
             await draining
+
+
+async def test_an_answer_that_was_held_back_when_draining_began_is_the_last() -> None:
+    held, go = asyncio.Event(), asyncio.Event()
+    answer, _ = arriving(5, pieces=[b"hello"])
+    answer.body.end()
+
+    async def settles(exchange: Exchange) -> None:
+        await exchange.relay(answer, b"", 0, True)
+        held.set()
+        await go.wait()
+        exchange.finish()
+
+    async with port(settles) as listener, agent(listener) as it:
+        await it.say(GET)
+        await held.wait()
+        draining = asyncio.ensure_future(listener.drain())  # noqa: TID251 - a test's own
+        await asyncio.sleep(0)
+        go.set()
+        assert (await it.rest()).endswith(b"hello")
+        await draining
 
 
 async def test_who_stopped_accepting_is_not_connected_to() -> None:

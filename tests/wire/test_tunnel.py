@@ -12,7 +12,7 @@ from sidecar.wire.held import Held
 from sidecar.wire.listener import Listener
 from sidecar.wire.response import LiveAnswer
 from sidecar.wire.shared import Limits
-from tests.wire.agents import PATIENCE_S, Agent, Far, agent, parsed, port, problem, quiet
+from tests.wire.agents import PATIENCE_S, Agent, Far, agent, ask, parsed, port, problem, quiet
 
 CONNECT = b"CONNECT crm.test:443 HTTP/1.1\r\nHost: crm.test:443\r\n\r\n"
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -32,8 +32,8 @@ class Upstream:
         """A handler that tunnels to here."""
         await exchange.tunnel(await self.held())
 
-    async def held(self) -> Held:
-        _, held = await asyncio.get_running_loop().create_connection(Held, *self.address)
+    async def held(self, early: bytes = b"") -> Held:
+        _, held = await asyncio.get_running_loop().create_connection(lambda: Held(early), *self.address)
         return held
 
 
@@ -98,15 +98,28 @@ async def test_each_side_may_finish_speaking_before_it_finishes_listening(closer
 
 
 async def test_an_agent_that_finished_with_its_connect_is_still_answered() -> None:
-    async with upstream() as far, port(far.take) as listener, agent(listener) as near:
-        await near.say(CONNECT + b"all of it")
-        near.finish()
-        other = await far.accepted.get()
-        assert await other.rest() == b"all of it"
-        await other.say(b"answer")
-        other.writer.close()
-        assert await near.rest() == ESTABLISHED + b"answer"
-        await quiet(listener)
+    finished = asyncio.Event()
+    async with upstream() as far:
+
+        async def late(exchange: Exchange) -> None:
+            await finished.wait()
+            await far.take(exchange)
+
+        async with port(late) as listener, agent(listener) as near:
+            await near.say(CONNECT + b"all of it")
+            near.finish()
+            await ask(listener, b"GET / HTTP/1.1\r\n\r\n")  # by its answer the end of file has been seen, too
+            finished.set()
+            await _is_answered(far, listener, near)
+
+
+async def _is_answered(far: Upstream, listener: Listener, near: Agent) -> None:
+    other = await far.accepted.get()
+    assert await other.rest() == b"all of it"
+    await other.say(b"answer")
+    other.writer.close()
+    assert await near.rest() == ESTABLISHED + b"answer"
+    await quiet(listener)
 
 
 @pytest.mark.parametrize("closer", ["agent", "upstream"])
@@ -199,18 +212,19 @@ async def test_after_a_101_the_connection_is_a_tunnel() -> None:
             assert await exchange.relay(answer, b"executed", 0, True) == b""
             await go.wait()
             exchange.finish()
-            await exchange.tunnel(await far.held())
+            await exchange.tunnel(await far.held(b"greeting"))
 
         async with port(switch) as listener, agent(listener) as near:
-            await near.say(UPGRADE)
+            await near.say(UPGRADE + b"early ")
             go.set()
             status, got = parsed(await near.until(b"\r\n\r\n"))
             assert status == 101
             assert (got["connection"], got["upgrade"]) == ("Upgrade", "websocket")
             assert "content-length" not in got
+            assert await near.exactly(8) == b"greeting"
             other = await far.accepted.get()
             await near.say(b"frame")
-            assert await other.exactly(5) == b"frame"
+            assert await other.exactly(11) == b"early frame"
             other.writer.close()
             assert await near.rest() == b""
             near.writer.close()
