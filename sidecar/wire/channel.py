@@ -222,6 +222,8 @@ class Channel(asyncio.Protocol):
         """The answer is complete: another exchange may have the connection, before anybody even read it."""
         self._exchange = None
         self._stop_upload()
+        self._inform = _nobody  # an idle connection keeps neither the agent
+        self._reader.answer = None  # nor the body
         early = self._reader.early
         if early is not None:
             self._hand_over(answer, early)
@@ -276,6 +278,10 @@ class Channel(asyncio.Protocol):
         self._exchange = None
         self._stop_upload()
         self._home.forget(self)
+
+
+def _nobody(status: int, headers: Headers) -> None:
+    """Nobody listens for interim answers: there is no exchange."""
 
 
 def _keep_alive_s(value: bytes) -> float:

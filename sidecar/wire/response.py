@@ -178,7 +178,8 @@ class Reader:
         headers = Headers(fields)
         bodyless = self._head_only or status in (101, 204, 304)
         body = Body(self._source, self._framing(headers, bodyless))
-        self.answer = LiveAnswer(status, self._reason.translate(None, _CONTROLS), headers, body, self._source)
+        reason = self._reason if self._reason == b"OK" else self._reason.translate(None, _CONTROLS)
+        self.answer = LiveAnswer(status, reason, headers, body, self._source)
         if self._head_only:
             self.on_message_complete()
 

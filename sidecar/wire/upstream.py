@@ -57,14 +57,20 @@ class HttpUpstream:
         if not isinstance(body, bytes) and (arrived := body.whole) is not None and not body.trailers:
             body = arrived
         channel = self._pool.take((request.scheme, request.host, request.port), fresh=not request.safe)
-        if channel is not None:
+        again = channel is not None and request.safe and isinstance(body, bytes)
+        while True:
+            if channel is None:
+                channel = await self._open(request, deadline)
+            exchange = self._start(channel, request, body, lease, inform, deadline)
             try:
-                return await self._exchange(channel, request, body, lease, inform, deadline)
+                return await exchange
+            except asyncio.CancelledError:
+                channel.leave(exchange)
+                raise
             except Refusal:
-                if not (channel.stale and request.safe and isinstance(body, bytes)):
+                if not (again and channel.stale):
                     raise
-        channel = await self._open(request, deadline)
-        return await self._exchange(channel, request, body, lease, inform, deadline)
+            channel, again = None, False
 
     async def connect(self, host: str, port: int, timeout_ms: int) -> Held:
         """A raw connection for a blind tunnel, under the same egress policy.
@@ -88,7 +94,7 @@ class HttpUpstream:
     def __repr__(self) -> str:
         return f"<HttpUpstream {self._pool!r}>"
 
-    async def _exchange(
+    def _start(
         self,
         channel: Channel,
         request: Outbound,
@@ -96,7 +102,7 @@ class HttpUpstream:
         lease: Lease,
         inform: Inform,
         deadline: float,
-    ) -> LiveAnswer:
+    ) -> asyncio.Future[LiveAnswer]:
         try:
             pieces = (
                 outgoing.whole(request, body)
@@ -107,14 +113,10 @@ class HttpUpstream:
         except BaseException:
             self._pool.release(channel)  # nothing was written
             raise
-        answer = channel.start(request, pieces, deadline, inform)
+        exchange = channel.start(request, pieces, deadline, inform)
         if not isinstance(body, bytes):
             channel.upload(self._upload(channel, body))
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            channel.leave(answer)
-            raise
+        return exchange
 
     async def _upload(self, channel: Channel, body: Body) -> None:
         try:

@@ -1,8 +1,12 @@
 import asyncio
+import gc
+import weakref
 
 import pytest
 
+from sidecar.core.call import Headers
 from sidecar.wire.pool import SWEEP_S, Limits
+from sidecar.wire.response import LiveAnswer
 from sidecar.wire.upstream import HttpUpstream
 from tests.wire.scripted import LOOPBACK, OK, Granted, Line, Pieces, Play, ignore, request, says, stage, until
 
@@ -153,6 +157,28 @@ async def test_a_connection_that_began_to_close_unannounced_is_passed_over() -> 
         channel._transport.abort()
         await send(upstream, it.port)
         assert it.connections == 2
+        upstream.close()
+
+
+def live_answers() -> int:
+    gc.collect()
+    return sum(isinstance(thing, LiveAnswer) for thing in gc.get_objects())
+
+
+async def test_an_idle_connection_keeps_neither_the_answer_nor_whoever_asked() -> None:
+    class Agent:
+        def inform(self, status: int, headers: Headers) -> None: ...
+
+    async with stage(says(OK)) as it:
+        upstream = HttpUpstream(LOOPBACK)
+        before = live_answers()
+        agent = Agent()
+        answer = await upstream.send(request(it.port), b"", Granted(), agent.inform)
+        asker = weakref.ref(agent)
+        del agent, answer
+        await asyncio.sleep(0)  # the loop itself holds what woke us until we yield
+        assert live_answers() == before
+        assert asker() is None
         upstream.close()
 
 
