@@ -1,11 +1,11 @@
 """A request on its way out: its head, its framing, its body piece by piece."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from sidecar.core.call import RawHeaders
 from sidecar.core.outbound import Outbound
 from sidecar.core.refusal import Refusal
+from sidecar.ports import Body
 
 JOIN_BYTES = 64 * 1024
 """Up to here a copy is cheaper than a second piece to write."""
@@ -17,15 +17,6 @@ _NEVER_IN_TRAILERS = frozenset(
 _field = b": ".join
 
 
-class Pieces(Protocol):
-    """A body that is still coming in."""
-
-    length: int | None
-    trailers: RawHeaders
-
-    async def read(self) -> bytes: ...
-
-
 def whole(request: Outbound, body: bytes) -> list[bytes]:
     """The request with its whole body, as what to write: one piece where it is small."""
     if not body and request.method in _NO_BODY_EXPECTED:
@@ -34,14 +25,14 @@ def whole(request: Outbound, body: bytes) -> list[bytes]:
     return [head + body] if len(body) <= JOIN_BYTES else [head, body]
 
 
-def head_before(request: Outbound, body: Pieces) -> list[bytes]:
+def head_before(request: Outbound, body: Body) -> list[bytes]:
     """The head of a request whose body follows by ``stream``."""
     if body.length is None:
         return [_head(request, b"Transfer-Encoding: chunked\r\n")]
     return [_head(request, b"Content-Length: %d\r\n" % body.length)]
 
 
-async def stream(body: Pieces, write: Callable[..., Awaitable[None]]) -> None:
+async def stream(body: Body, write: Callable[..., Awaitable[None]]) -> None:
     """Write the body as it comes, no faster than ``write`` lets it.
 
     Raises what ``body.read`` raises, and Refusal where the body is not as long as it said: the connection

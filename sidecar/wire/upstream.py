@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sidecar.core.outbound import Outbound
 from sidecar.core.refusal import Refusal
+from sidecar.ports import Body
 from sidecar.wire import request as outgoing
 from sidecar.wire.channel import Channel, Inform
 from sidecar.wire.dial import Dialer
@@ -26,13 +27,6 @@ class Lease(Protocol):
     """What must be true right before the first byte leaves."""
 
     def sending(self) -> None: ...
-
-
-class Body(outgoing.Pieces, Protocol):
-    """A request body: streamed, unless all of it is here already."""
-
-    @property
-    def whole(self) -> bytes | None: ...
 
 
 class HttpUpstream:
