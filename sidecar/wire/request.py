@@ -14,6 +14,8 @@ _NEVER_IN_TRAILERS = frozenset(
     (b"transfer-encoding", b"content-length", b"host", b"connection", b"te", b"trailer", b"authorization")
 )
 """RFC 9110 section 6.5.1: fields for framing, routing and authentication."""
+_OURS = (b"proxy-", b"x-agent-")
+"""What is said to the proxy does not leave by the back door either."""
 _field = b": ".join
 
 
@@ -61,6 +63,8 @@ def _head(request: Outbound, framing: bytes) -> bytes:
 
 
 def _trailers(trailers: RawHeaders) -> bytes:
-    return b"".join(
-        b"%b: %b\r\n" % (name, value) for name, value in trailers if name.lower() not in _NEVER_IN_TRAILERS
-    )
+    return b"".join(b"%b: %b\r\n" % field for field in trailers if _may_trail(field[0].lower()))
+
+
+def _may_trail(name: bytes) -> bool:
+    return name not in _NEVER_IN_TRAILERS and not name.startswith(_OURS)

@@ -127,7 +127,7 @@ async def test_a_streamed_body_without_a_length_is_sent_in_chunks_with_its_trail
         heard.set_result((head, await line.reader.readuntil(b"0\r\nX-Sum: 7\r\n\r\n")))
         await line.say(OK)
 
-    trailers = [(b"X-Sum", b"7"), (b"Content-Length", b"9"), (b"Host", b"evil")]
+    trailers = [(b"X-Sum", b"7"), (b"Content-Length", b"9"), (b"Host", b"evil"), (b"X-Agent-Run", b"r1")]
     async with facing(play) as (upstream, it):
         await upstream.send(
             request(it.port), Pieces([b"ab", b"c" * 16], trailers=trailers), Granted(), ignore
