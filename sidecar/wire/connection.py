@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
         self.deadline_s = inf
         try:
-            await splice(self._transport, self._rest, self._eof, held, self._shared.limits.tunnel_idle_s)
+            await splice(self._transport, self._rest, held, self._shared.limits.tunnel_idle_s)
         finally:
             self._exchange = None
             self.connection_lost(None)  # the loop told the splice

@@ -101,7 +101,8 @@ class Listener:
 
 
 def _shared(handler: Handler, limits: Limits | None, refused: Callable[[Refusal], None] | None) -> Shared:
-    return Shared(handler, limits or Limits(), f"{secrets.token_hex(5)}-", refused)
+    # Ids begin with a letter: in Sidecar-Verdict they are tokens (RFC 8941 section 3.3.4).
+    return Shared(handler, limits or Limits(), f"c{secrets.token_hex(5)}-", refused)
 
 
 def _period_s(limits: Limits) -> float:

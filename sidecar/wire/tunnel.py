@@ -64,11 +64,11 @@ class _Side(asyncio.Protocol):
             self.over.set_result(None)
 
 
-async def splice(agent: asyncio.Transport, early: bytes, finished: bool, held: Held, idle_s: float) -> None:
-    """Join ``agent`` with ``held``; returns when the tunnel is over.
+async def splice(agent: asyncio.Transport, early: bytes, held: Held, idle_s: float) -> None:
+    """Join ``agent``, which has said ``early`` already, with ``held``; returns when the tunnel is over.
 
-    The agent has said ``early`` already, and nothing after it if ``finished``.  It must be paused; from here on nobody
-    else hears of its loss.
+    The agent must be paused.  An end of file that it sent before is read again, since sockets repeat it.  From here on
+    nobody else hears of its loss.
     """
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     here, there = _Side(over), _Side(over)
@@ -81,8 +81,6 @@ async def splice(agent: asyncio.Transport, early: bytes, finished: bool, held: H
     there.join(taken[0], here)
     there.send(early)
     here.send(taken[1])
-    if finished:
-        here.eof_received()
     agent.resume_reading()
     taken[0].resume_reading()
     try:
