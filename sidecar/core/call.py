@@ -1,6 +1,6 @@
 """The values that travel: a call's head, and who makes it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -8,43 +8,36 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 Intake = Literal["forward", "reverse", "connect", "intercept"]
 
 
-class Headers:
-    """Header fields in the order and spelling they came in, with look-up by lower-case name."""
+class Headers(dict[bytes, bytes]):
+    """Header fields: by lower-case name the first value, and ``raw``, the fields as they came.
 
-    __slots__ = ("_first", "get", "raw")
+    A dictionary itself, since a call asks twenty times and each look-up through a method would cost four.
+    """
 
-    get: Callable[[bytes], bytes | None]
-    """The first value of a name (given in lower case), or None.  The dictionary's own: asked many times a call."""
+    __slots__ = ("raw",)
 
     def __init__(self, raw: RawHeaders) -> None:
+        dict.__init__(self, {name.lower(): value for name, value in reversed(raw)})  # super() costs as much again
         self.raw = raw
-        self._first = {name.lower(): value for name, value in reversed(raw)}
-        self.get = self._first.get
+        """In the order and spelling they came in."""
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of ``name`` (given in lower case), in order."""
-        first = self._first.get(name)
-        if first is None:
+        if name not in self:
             return []
-        if len(self._first) == len(self.raw):  # nothing is repeated
-            return [first]
+        if len(self) == len(self.raw):  # nothing is repeated
+            return [self[name]]
         return [value for key, value in self.raw if key.lower() == name]
 
     def text(self, name: bytes) -> str | None:
         """The first value of ``name`` as text; bytes outside ASCII survive as Latin-1."""
-        value = self._first.get(name)
+        value = self.get(name)
         return None if value is None else value.decode("latin-1")
 
     @property
     def repeats(self) -> bool:
         """Some name occurs more than once."""
-        return len(self._first) != len(self.raw)
-
-    def __contains__(self, name: bytes) -> bool:
-        return name in self._first
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(self.raw)
+        return len(self) != len(self.raw)
 
     def __repr__(self) -> str:
         return f"<Headers {[name.decode('latin-1') for name, _ in self.raw]}>"  # names only: values may be secret

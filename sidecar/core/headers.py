@@ -77,7 +77,7 @@ class Departures:
         call = view.call
         base = _goal(route.tool, call)
         query = call.query
-        fields = [(b"Host", _authority(base)), *self._crossed(call.headers)]
+        fields = [(b"Host", base.authority), *self._crossed(call.headers)]
         downstream = route.tool.downstream
         if downstream is not None and claim.intent is not None and downstream.place != "body":
             key = upstream_key(matched, claim, origin)
@@ -143,12 +143,6 @@ def _goal(tool: Tool, call: Call) -> Base:
         pattern for pattern in tool.hosts if not pattern.wildcard
     )  # reverse form: the table saw to it
     return Base("https", only.name, only.port or 443)
-
-
-def _authority(base: Base) -> bytes:
-    host = f"[{base.host}]" if ":" in base.host else base.host
-    usual = base.port == (443 if base.scheme == "https" else 80)
-    return (host if usual else f"{host}:{base.port}").encode("latin-1")
 
 
 def _set(fields: list[tuple[bytes, bytes]], name: str, value: str) -> None:

@@ -65,6 +65,14 @@ class Base:
     port: int
     prefix: str = ""
     """Begins with a slash and ends without one, or is empty."""
+    authority: bytes = field(init=False, compare=False)
+    """As a ``Host`` field says it."""
+
+    def __post_init__(self) -> None:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = self.port == (443 if self.scheme == "https" else 80)
+        authority = host if usual else f"{host}:{self.port}"
+        object.__setattr__(self, "authority", authority.encode("latin-1"))
 
     @classmethod
     def parse(cls, url: str) -> Self:
@@ -138,7 +146,7 @@ class StoreSpec:
     """How long the answer to an explicit key, and an unknown outcome, are remembered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """What is asked of the gate for the calls it names."""
 

@@ -63,9 +63,8 @@ class View:
             case "query":
                 return dict(reversed(self.query()))
             case "header":
-                return {
-                    key.lower().decode("latin-1"): value.decode("latin-1") for key, value in self.call.headers
-                }
+                headers = self.call.headers.items()
+                return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
             case "body":
                 return self._fields()
         return getattr(self.who, name)

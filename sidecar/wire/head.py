@@ -204,7 +204,7 @@ def _without_upgrade(headers: Headers) -> Headers:
     """
     dropped = {b"upgrade", b"http2-settings"}
     options = b", ".join(sorted(_options(headers) - dropped))
-    raw = [field for field in headers if field[0].lower() not in dropped | {b"connection"}]
+    raw = [field for field in headers.raw if field[0].lower() not in dropped | {b"connection"}]
     return Headers([*raw, (b"Connection", options)] if options else raw)
 
 

@@ -61,11 +61,11 @@ async def test_a_paused_sidecar_does_not_disturb_who_came_after_it(
     stuck = later(ask(paused, "PATCH", "http://crm.test/deals/1", {"stage": "won"}))
     await tool.got(1)
     paused.process.send_signal(signal.SIGSTOP)
-    later = later(ask(other, "PATCH", "http://crm.test/deals/1", {"stage": "lost"}))
+    second = later(ask(other, "PATCH", "http://crm.test/deals/1", {"stage": "lost"}))
     await tool.got(2)  # the lease lapsed, the quarantine ended, the next one went
     paused.process.send_signal(signal.SIGCONT)
     tool.release()
-    assert (await later).status == 200
+    assert (await second).status == 200
     await stuck
     third = await ask(other, "PATCH", "http://crm.test/deals/1", {"stage": "won"})
     assert (third.status, third.json["code"]) == (409, "outcome-unknown")
