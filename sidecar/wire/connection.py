@@ -35,6 +35,8 @@ from sidecar.wire.shared import Shared
 from sidecar.wire.tunnel import splice
 
 HALF_CLOSE_S: Final = 0.02
+MAX_EXCESS: Final = 100
+"""Connections past the limit that are told so at one time; who comes after them is cut off."""
 
 log = logging.getLogger("sidecar")
 
@@ -78,10 +80,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by behaviour only
         self._shared.connections.add(self)
-        if len(self._shared.connections) > self._shared.limits.connections:
+        excess = len(self._shared.connections) - self._shared.limits.connections
+        if excess > MAX_EXCESS:
+            self.abort()
+        elif excess > 0:
             self._refuse(
                 Refusal(
-                    "queue-full", "Too many connections to this sidecar are open. Close some, or reuse them."
+                    "queue-full",
+                    "Too many connections to this sidecar are open. Nothing was sent. Reuse or close some.",
                 )
             )
 

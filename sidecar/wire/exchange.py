@@ -187,6 +187,8 @@ class Exchange:
         self._write(self._head(answer, verdict, reply.framing(left, self._http_1_0)))
         kept: list[bytes] | None = None if _is_stream(answer.headers) else []
         self._relaying = None if finish else answer
+        if line.lost and not finish:
+            body.fail(AgentGone())
         try:
             size = 0
             while piece := await body.read():
@@ -194,8 +196,6 @@ class Exchange:
                 if kept is not None:
                     kept.append(piece)
                     kept = kept if size <= keep else None
-                if line.lost and not finish:
-                    raise AgentGone
                 if left is not None and size >= left:
                     self._held = piece
                 elif left is not None or self._http_1_0:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.wire.connection import MAX_EXCESS
 from sidecar.wire.exchange import Exchange
 from sidecar.wire.listener import Listener
 from sidecar.wire.shared import Limits
@@ -77,6 +78,18 @@ async def test_connections_past_the_limit_are_told_so() -> None:
             assert problem(await ask(listener))["code"] == "queue-full"
         await quiet(listener)
         assert (await ask(listener, LAST)).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_a_flood_past_the_limit_is_cut_off() -> None:
+    async with port(limits=Limits(connections=0)) as listener:
+        told = [await asyncio.open_connection(*listener.address) for _ in range(MAX_EXCESS)]
+        for reader, _ in told:
+            assert (await reader.readline()).startswith(b"HTTP/1.1 429 ")
+        with contextlib.suppress(ConnectionError):
+            assert await ask(listener) == b""
+        for _, writer in told:
+            writer.close()
+        await quiet(listener)
 
 
 async def test_closing_drops_everybody() -> None:
