@@ -33,10 +33,13 @@ from sidecar.tasks import spawn
 UNKNOWN_MS = 86_400_000
 """How long an unknown outcome is remembered where nobody says otherwise."""
 _RETRY_S = 0.1
+_FLAG = (b"0", b"1")
 
 
 class Gate:
     """One process's gate on one cell of one store."""
+
+    free = FREE
 
     def __init__(
         self,
@@ -164,7 +167,7 @@ class Gate:
 
     async def _settle(self, lease: Lease, outcome: Outcome) -> None:
         self._keeper.leases.pop(lease.claim.call, None)
-        arguments = (lease.claim.call, lease.fence, *_settlement(outcome))
+        arguments = (lease.claim.call, b"%d" % lease.fence, *_settlement(outcome))
         try:
             self._settled(lease, await self._store.run("settle", *arguments))
         except StoreAway:
@@ -234,9 +237,10 @@ class Gate:
         return await peek.unknown(self._store)
 
 
-def _settlement(outcome: Outcome) -> tuple[str | bytes | int, ...]:
+def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:
     """The arguments of ``settle`` from ``ending`` on."""
-    ending, note, answer = outcome.kind if outcome.kind != "completed" else outcome.record, outcome.why, b""
+    ending = outcome.record if outcome.kind == "completed" else outcome.kind
+    note, answer = outcome.why, b""
     if ending == "answer" and outcome.answer is not None:
         try:
             answer = answers.pack(outcome.answer)
@@ -244,4 +248,5 @@ def _settlement(outcome: Outcome) -> tuple[str | bytes | int, ...]:
             ending = "done"
     if ending == "done":
         note = str(outcome.status)
-    return ending, int(outcome.changed), int(outcome.over), note, outcome.retain_ms, answer
+    retain = b"%d" % outcome.retain_ms
+    return ending, _FLAG[outcome.changed], _FLAG[outcome.over], note, retain, answer

@@ -71,14 +71,17 @@ def about(claim: Claim) -> str:
     )
 
 
+@lru_cache(256)
+def _times(timeout_ms: int, lease_ms: int, keep_ms: int) -> tuple[str, str, str]:
+    """lease, timeout, hold."""
+    over_ms = timeout_ms + SLACK_MS
+    return str(min(lease_ms, over_ms)), str(over_ms), str(over_ms + keep_ms)
+
+
 def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[str, ...]:
     """The arguments of ``admit`` from ``lease`` on; the same however often it is asked."""
-    timeout_ms = claim.timeout_ms + SLACK_MS
-    hold_ms = timeout_ms if claim.quarantine == "deadline" else timeout_ms + unknown_ms
     arguments = [
-        str(lease_of(claim, lease_ms)),
-        str(timeout_ms),
-        str(hold_ms),
+        *_times(claim.timeout_ms, lease_ms, 0 if claim.quarantine == "deadline" else unknown_ms),
         waker,
         about(claim),
         _flow(claim.flow),

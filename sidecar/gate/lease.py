@@ -9,15 +9,17 @@ lease, minus a margin.  The store counts from when it answered, which is later, 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from math import inf
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from sidecar.core.claim import Claim
 from sidecar.core.outcome import NOT_SENT, Outcome
 from sidecar.core.refusal import Refusal
 from sidecar.gate.clock import clock
+
+T = TypeVar("T")
 
 MARGIN = 0.1
 """Of the lease: what a byte may take from the check to the wire."""
@@ -109,7 +111,10 @@ class Lease:
 
 
 class Ungated:
-    """A lease of nothing, for a call that goes on all the same, and says why."""
+    """A lease of nothing, for a call that goes on all the same, and says why.
+
+    Most calls are reads that ask for nothing, so what they await is at hand and starts no coroutine.
+    """
 
     __slots__ = ("origin", "ungated")
 
@@ -122,16 +127,32 @@ class Ungated:
 
     def sending(self) -> None: ...
 
-    async def settle(self, outcome: Outcome) -> None: ...
+    def settle(self, outcome: Outcome) -> Awaitable[None]:
+        return _DONE
 
-    async def __aenter__(self) -> Self:
-        return self
+    def __aenter__(self) -> Awaitable[Self]:
+        return _Ready(self)
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> Awaitable[None]:
+        return _DONE
 
 
+class _Ready(Awaitable[T]):
+    """An awaitable that has nothing to wait for."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[None, None, T]:
+        return self._value
+        yield
+
+
+_DONE: Awaitable[None] = _Ready(None)
 FREE = Ungated("", "")
 """For a claim that asks for nothing; shared, since there is nothing to keep."""
 

@@ -27,6 +27,8 @@ def refusal(claim: Claim, reply: list[Any], wait_ms: int) -> Refusal:
             return Refusal(
                 "answer-not-kept", _DONE.format(status=status.decode() or "unknown"), wait_ms=wait_ms
             )
+        case [b"lapsed"]:  # so late an answer to so early an ask is worth no more than none
+            return away()
         case [b"reused"]:
             return Refusal("key-reused", _REUSED, wait_ms=wait_ms)
         case _:

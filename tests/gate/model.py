@@ -50,6 +50,10 @@ class Call:
     def hold(self) -> int:
         return self.timeout + (UNKNOWN_MS if self.claim.quarantine == "resolved" else 0)
 
+    @property
+    def locks_end(self) -> int:
+        return self.deadline - self.timeout + self.hold
+
 
 @dataclass
 class Record:
@@ -81,7 +85,7 @@ class Model:
 
     def line(self, place: str) -> list[Call]:
         waiting = [call for call in self.calls.values() if call.state == "waiting" and call.place == place]
-        return sorted(waiting, key=lambda call: call.age)
+        return sorted(waiting, key=lambda call: (call.age, call.id))
 
     def changed_since(self, call: Call, fence: int) -> bool:
         versions = (self.versions.get(lock, (0, 0)) for lock in call.locks)
@@ -113,7 +117,8 @@ class Model:
             return call.intent
         for place, limit in call.places.items():
             full = len(self.holders(place, but=ghost)) >= limit
-            if full or (place != heads and self.line(place)):
+            inherits = ghost in self.held.get(place, {})
+            if full or (place != heads and not inherits and self.line(place)):
                 return place
         return ""
 
@@ -124,6 +129,8 @@ class Model:
         if known and known.state in ("granted", "offered"):
             self.take(known, "granted", lease_of(claim, LEASE_MS))
             return ["granted", known.fence, known.prior.origin if known.prior else claim.call]
+        if known and known.state == "lapsed":
+            return ["lapsed"]
         if known and known.state == "waiting":
             why = self.blocked(known, known.place)
             if mode == "again":
@@ -156,8 +163,12 @@ class Model:
             return ["full", "tenant"]
         if len(waiting) >= flow.total_queue:
             return ["full", "total"]
-        self.fence += 1
-        call.state, call.age, call.place, call.due = "waiting", self.fence, place, self.now + TICKET_MS
+        if word or record is None:
+            self.fence += 1
+            call.age = self.fence
+        else:
+            call.age = record.fence
+        call.state, call.place, call.due = "waiting", place, self.now + TICKET_MS
         self.calls[call.id] = call
         return ["waiting", *self.blocked(call, place)]
 
@@ -264,7 +275,8 @@ class Model:
                 self.versions[lock] = max(version, fence), max(ends, self.now + keep)
 
     def quarantine(self, call: Call) -> None:
-        call.state, call.due = "lapsed", max(call.deadline - call.timeout + call.hold, self.now)
+        call.state = "lapsed"
+        call.due = call.deadline if call.deadline > self.now else max(call.locks_end, self.now)
 
     def leave(self, name: str) -> str:
         call = self.calls.get(name)
@@ -320,6 +332,10 @@ class Model:
     def lapse(self, call: Call) -> None:
         if call.state in ("waiting", "offered"):
             self.leave(call.id)
+            return
+        if call.state == "lapsed" and self.now < call.locks_end:
+            call.due = call.locks_end
+            self.dispatch(call.locks)
             return
         freed = self.free(call, locks=call.state == "lapsed")
         if call.state == "lapsed":

@@ -148,3 +148,22 @@ def test_everything_the_dead_left_is_gone_in_the_end(scripts: Scripts) -> None:
     for _ in range(40):
         scripts.advance(5_000)
     assert {key.split(b":")[2] for key in scripts.client.scan_iter()} <= {b"fence", b"i", b"v", b"unknown"}
+
+
+def test_a_re_send_goes_on_where_the_attempt_stood_though_only_a_person_may_free_the_entity(
+    scripts: Scripts,
+) -> None:
+    put = {"locks": ("a",), "resend": True, "resend_ms": 60_000, "quarantine": "resolved"}
+    scripts.do(claim("c1", "x", **put), "unknown", over=False)
+    scripts.admit(claim("other", "y", ("a",)))
+    scripts.admit(claim("c2", "x", **put))
+    for _ in range(31):
+        scripts.now += 1000
+        scripts.renew("other", "c2")
+    assert scripts.states() == {"c1": "lapsed", "other": "waiting", "c2": "offered"}
+
+
+def test_a_call_that_asks_again_after_its_grant_lapsed_gets_no_second_one(scripts: Scripts) -> None:
+    scripts.grant(claim("c1", None, ("a",)))
+    scripts.advance(15_000)
+    assert scripts.admit(claim("c1", None, ("a",)), "again") == ["lapsed"]

@@ -30,6 +30,7 @@
     reused                                    same key, other request
     waiting  at ahead left_ms state holder about   stands in line; at: 0 its intent, else the nth place
     blocked  at ahead left_ms state holder about   the same, and does not stand in line
+    lapsed                                    it was granted, and asks again only after that grant lapsed
     full     wall                             too many wait: tenant or total
 ]]
 --- @include "prelude"
@@ -39,7 +40,7 @@
 local id, mode, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local c = { "", 0, 0, 0, 0, "", unpack(ARGV, 4) }
 local fresh = mode == "ask" or mode == "now"
-local news = c[INTENT] == "" or redis.call("EXISTS", P .. "i:" .. c[INTENT]) == 0
+local news = c[INTENT] == "" or call("EXISTS", P .. "i:" .. c[INTENT]) == 0
 if fresh and news and not refused(c) then
   grant(c, id, "granted", lease)
   return { "granted", c[FENCE], id }
@@ -60,13 +61,13 @@ sweep(4)
 local patient = mode == "ask" or mode == "again"
 local known = not fresh and call_of(id)
 if known and (known[STATE] == "granted" or known[STATE] == "offered") then
-  known[STATE], known[DEADLINE] = "granted", now + known[TIMEOUT]
-  take(known, id, lease)
-  save(known, id, now + lease)
+  hold(known, id, "granted", lease)
   return { "granted", known[FENCE], known[PRIOR] == "" and id or cmsgpack.unpack(known[PRIOR])[R_ORIGIN] }
+elseif known and known[STATE] == "lapsed" then
+  return { "lapsed" }
 elseif known and known[STATE] == "waiting" then
   if patient then
-    redis.call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
+    call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
     return { "waiting", unpack(blocked(known, id, known[AT])) }
   end
   local why = blocked(known, id, known[AT])
@@ -99,5 +100,5 @@ local wall = crowded(c)
 if wall then
   return { "full", wall }
 end
-enter(c, id, at)
+enter(c, id, at, word == nil and r or nil)
 return { "waiting", unpack(blocked(c, id, at)) }

@@ -6,11 +6,11 @@ local function blocked(c, id, at)
   local place = place_of(c, at)
   local holder, left
   if at == 0 then
-    local value = redis.call("GET", P .. "i:" .. c[INTENT])
+    local value = call("GET", P .. "i:" .. c[INTENT])
     holder = value and cmsgpack.unpack_one(value) and select(2, cmsgpack.unpack_one(value))[R_OWNER]
-    left = holder and (tonumber(redis.call("ZSCORE", P .. "due", "c:" .. holder)) or now) - now or 0
+    left = holder and (tonumber(call("ZSCORE", P .. "due", "c:" .. holder)) or now) - now or 0
   else
-    local first = redis.call("ZRANGE", P .. "h:" .. place, 0, 0, "WITHSCORES")
+    local first = call("ZRANGE", P .. "h:" .. place, 0, 0, "WITHSCORES")
     holder, left = first[1], (tonumber(first[2]) or now) - now
   end
   local h = holder and call_of(holder)

@@ -12,7 +12,7 @@ local tries = 16
 local more = 0
 
 local function wake(c, id)
-  redis.call("PUBLISH", P .. "wake:" .. c[WAKE], id)
+  call("PUBLISH", P .. "wake:" .. c[WAKE], id)
 end
 
 local function index_of(c, place)
@@ -61,7 +61,7 @@ local function dispatch()
     while id do
       if tries == 0 then
         more = 1
-        redis.call("ZADD", P .. "due", 0, "d:" .. freed[i])
+        call("ZADD", P .. "due", 0, "d:" .. freed[i])
         break
       end
       tries = tries - 1

@@ -9,12 +9,12 @@
 -- `ghost`, if given, is the earlier attempt of the same intent, which does not count.
 local function room(place, limit, ghost)
   local key = P .. "h:" .. place
-  local held = redis.call("ZCARD", key)
+  local held = call("ZCARD", key)
   if held < limit then
     return true
   end
-  held = held - redis.call("ZREMRANGEBYSCORE", key, "-inf", now)
-  if ghost and redis.call("ZSCORE", key, ghost) then
+  held = held - call("ZREMRANGEBYSCORE", key, "-inf", now)
+  if ghost and call("ZSCORE", key, ghost) then
     held = held - 1
   end
   return held < limit
@@ -23,8 +23,9 @@ end
 -- Holds every place: locks until `hold` from now, caps for `lease`.
 local function take(c, id, lease)
   local caps = PLACES + 2 * c[LOCKS]
-  local locks_end, caps_end = now + c[HOLD], now + lease
+  -- As text, once: the server prints every number it is given, slowly.
+  local locks_end, caps_end = string.format("%d", now + c[HOLD]), string.format("%d", now + lease)
   for i = PLACES, #c, 2 do
-    redis.call("ZADD", P .. "h:" .. c[i], i < caps and locks_end or caps_end, id)
+    call("ZADD", P .. "h:" .. c[i], i < caps and locks_end or caps_end, id)
   end
 end

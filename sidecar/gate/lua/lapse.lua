@@ -10,6 +10,11 @@ local function lapse(c, id)
     free(c, id, PLACES)
     undo(c)
     forget(id)
+  elseif c[STATE] == "lapsed" and now < locks_end(c) then
+    for i = PLACES, caps_of(c) - 1, 2 do
+      freed[#freed + 1] = c[i] -- for a re-send, the only one that may have them before a person says so
+    end
+    save(c, id, locks_end(c))
   elseif c[STATE] == "lapsed" then
     free(c, id, PLACES)
     forget(id)
@@ -21,11 +26,11 @@ local function lapse(c, id)
 end
 
 local function sweep(count)
-  local due = redis.call("ZRANGEBYSCORE", P .. "due", "-inf", now, "LIMIT", 0, count)
+  local due = call("ZRANGEBYSCORE", P .. "due", "-inf", now, "LIMIT", 0, count)
   for _, member in ipairs(due) do
     local kind, name = string.sub(member, 1, 2), string.sub(member, 3)
     local c = kind == "c:" and call_of(name)
-    redis.call("ZREM", P .. "due", member)
+    call("ZREM", P .. "due", member)
     if c then
       lapse(c, name)
     elseif kind ~= "c:" then

@@ -5,18 +5,18 @@
 -- except while it needs something else too and that was refused to it.
 
 local function join(place, c, id)
-  redis.call("ZADD", P .. "l:" .. place, c[AGE], id)
+  call("ZADD", P .. "l:" .. place, c[AGE], id)
 end
 
 local function quit(place, _, id)
-  redis.call("ZREM", P .. "l:" .. place, id)
+  call("ZREM", P .. "l:" .. place, id)
 end
 
 local function head(place)
-  return redis.call("ZRANGE", P .. "l:" .. place, 0, 0)[1]
+  return call("ZRANGE", P .. "l:" .. place, 0, 0)[1]
 end
 
 -- How many stand before it.
 local function ahead(place, id)
-  return redis.call("ZRANK", P .. "l:" .. place, id) or redis.call("ZCARD", P .. "l:" .. place)
+  return call("ZRANK", P .. "l:" .. place, id) or call("ZCARD", P .. "l:" .. place)
 end

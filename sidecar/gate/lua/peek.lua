@@ -17,7 +17,7 @@
 
 local items = { ARGV[2] }
 if ARGV[2] == "calls" then
-  local due = redis.call("ZRANGE", P .. "due", 0, ARGV[3] - 1, "WITHSCORES")
+  local due = call("ZRANGE", P .. "due", 0, ARGV[3] - 1, "WITHSCORES")
   for i = 1, #due, 2 do
     local id = string.match(due[i], "^c:(.*)$")
     local c = id and call_of(id)
@@ -27,8 +27,8 @@ if ARGV[2] == "calls" then
   end
   return items
 end
-for _, intent in ipairs(redis.call("ZRANGEBYSCORE", P .. "unknown", "(" .. now, "+inf", "LIMIT", 0, ARGV[3])) do
-  local value = redis.call("GET", P .. "i:" .. intent)
+for _, intent in ipairs(call("ZRANGEBYSCORE", P .. "unknown", "(" .. now, "+inf", "LIMIT", 0, ARGV[3])) do
+  local value = call("GET", P .. "i:" .. intent)
   local r = value and select(2, cmsgpack.unpack_one(value))
   if r and r[R_WORD] == "unknown" then
     items[#items + 1] = { intent, now - r[R_SINCE], r[R_ENDS] - now, r[R_WHY], r[R_OWNER], r[R_ABOUT] }

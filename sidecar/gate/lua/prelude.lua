@@ -7,10 +7,10 @@
 --   lapsed    nobody renewed it; its locks stay until the request must be over
 -- Its places are what it needs, in canonical order: locks, then caps.  Locks come first, so that calls that wait for
 -- one hot entity stand at that entity and not in front of everybody else's caps.
-local P = KEYS[1]
+local P, call = KEYS[1], redis.call
 local now = tonumber(ARGV[1])
 if not now then
-  local time = redis.call("TIME")
+  local time = call("TIME")
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
@@ -25,6 +25,6 @@ local R_OWNER, R_SINCE, R_WHY, R_DEADLINE, R_ABOUT, R_ORIGIN = 5, 6, 7, 8, 9, 10
 
 -- Keeps a call until `due`, when a sweep looks at it again.
 local function save(c, id, due)
-  redis.call("SET", P .. "c:" .. id, cmsgpack.pack(c))
-  redis.call("ZADD", P .. "due", due, "c:" .. id)
+  call("SET", P .. "c:" .. id, cmsgpack.pack(c))
+  call("ZADD", P .. "due", due, "c:" .. id)
 end

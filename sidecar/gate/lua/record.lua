@@ -13,7 +13,7 @@ local function terms_of(c)
 end
 
 local function version_of(place)
-  local value = redis.call("GET", P .. "v:" .. place)
+  local value = call("GET", P .. "v:" .. place)
   if not value then
     return nil, 0
   end
@@ -28,16 +28,16 @@ local function set_versions(c, fence, keep)
     if keep > 0 or version then
       ends = math.max(ends, now + keep)
       if ends > now then
-        redis.call("SET", P .. "v:" .. c[i], math.max(version or 0, fence) .. " " .. ends, "PX", ends - now)
+        call("SET", P .. "v:" .. c[i], math.max(version or 0, fence) .. " " .. ends, "PX", ends - now)
       end
     end
   end
 end
 
 local function set_unknown(intent, value, ends)
-  redis.call("SET", P .. "i:" .. intent, value, "PX", ends - now)
-  redis.call("ZREMRANGEBYSCORE", P .. "unknown", "-inf", now)
-  redis.call("ZADD", P .. "unknown", ends, intent)
+  call("SET", P .. "i:" .. intent, value, "PX", ends - now)
+  call("ZREMRANGEBYSCORE", P .. "unknown", "-inf", now)
+  call("ZADD", P .. "unknown", ends, intent)
 end
 
 -- The attempt left no trace: the intent is free again, or as unknown as it was before.
@@ -49,7 +49,7 @@ local function undo(c)
   if ends > now then
     set_unknown(c[INTENT], c[PRIOR], ends)
   else
-    redis.call("DEL", P .. "i:" .. c[INTENT])
+    call("DEL", P .. "i:" .. c[INTENT])
   end
   freed[#freed + 1] = "i:" .. c[INTENT]
 end
@@ -60,7 +60,7 @@ local function complete(c, changed, word, status, answer)
   if c[INTENT] ~= "" then
     local turns, window_ms, _, _, _, fingerprint = terms_of(c)
     local r = cmsgpack.pack({ word, c[FENCE], fingerprint, now + window_ms, status })
-    redis.call("SET", P .. "i:" .. c[INTENT], r .. answer, "PX", window_ms)
+    call("SET", P .. "i:" .. c[INTENT], r .. answer, "PX", window_ms)
     freed[#freed + 1] = "i:" .. c[INTENT]
     keep = turns == "change" and tonumber(window_ms) or 0
   end

@@ -8,14 +8,19 @@ end
 
 local function free(c, id, from)
   for i = from, #c, 2 do
-    redis.call("ZREM", P .. "h:" .. c[i], id)
+    call("ZREM", P .. "h:" .. c[i], id)
     freed[#freed + 1] = c[i]
   end
 end
 
--- Nobody speaks for it any more, or its outcome is unknown: its locks stay until its request must be over, and until
--- then its owner may still come back with the truth.
+-- When the locks of a call are free, whatever became of it.
+local function locks_end(c)
+  return c[DEADLINE] - c[TIMEOUT] + c[HOLD]
+end
+
+-- Nobody speaks for it any more, or its outcome is unknown.  Its locks stay, and its owner may still come back with the
+-- truth; it is due when its request must be over, and again when its locks end.
 local function quarantine(c, id)
   c[STATE] = "lapsed"
-  save(c, id, math.max(c[DEADLINE] - c[TIMEOUT] + c[HOLD], now))
+  save(c, id, c[DEADLINE] > now and c[DEADLINE] or math.max(locks_end(c), now))
 end

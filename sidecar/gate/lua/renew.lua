@@ -30,15 +30,15 @@ local function renew(id)
   if not c or c[STATE] == "lapsed" then
     return "gone"
   elseif c[STATE] == "waiting" then
-    redis.call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
+    call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
     return "waiting"
   elseif c[STATE] == "offered" then
     return "offered"
   end
   local ends = math.min(now + c[LEASE], c[DEADLINE])
-  redis.call("ZADD", P .. "due", ends, "c:" .. id)
+  call("ZADD", P .. "due", ends, "c:" .. id)
   for i = caps_of(c), #c, 2 do
-    redis.call("ZADD", P .. "h:" .. c[i], ends, id)
+    call("ZADD", P .. "h:" .. c[i], ends, id)
   end
   return "held"
 end
@@ -48,5 +48,5 @@ local words = {}
 for i = 2, #ARGV do
   words[i - 1] = renew(ARGV[i])
 end
-local first = redis.call("ZRANGE", P .. "due", 0, 0, "WITHSCORES")[2]
+local first = call("ZRANGE", P .. "due", 0, 0, "WITHSCORES")[2]
 return { first and math.max(first - now, 0) or -1, more, unpack(words) }

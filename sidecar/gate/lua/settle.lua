@@ -36,12 +36,12 @@ if not c or tostring(c[FENCE]) ~= ARGV[3] or c[STATE] == "waiting" then
 end
 local late = c[STATE] == "lapsed"
 if late and c[INTENT] ~= "" then
-  local value = redis.call("GET", P .. "i:" .. c[INTENT])
+  local value = call("GET", P .. "i:" .. c[INTENT])
   local r = value and select(2, cmsgpack.unpack_one(value))
   if not r or r[R_OWNER] ~= id then
     return { "lost", 0 }
   end
-  redis.call("ZREM", P .. "unknown", c[INTENT])
+  call("ZREM", P .. "unknown", c[INTENT])
 end
 
 local stays = ending == "unknown" and (not over or c[HOLD] ~= c[TIMEOUT])
@@ -60,7 +60,7 @@ end
 
 -- Where nobody waits there is nobody to hand anything to.
 local word = late and "late" or "settled"
-if redis.call("ZCARD", P .. "w") == 0 then
+if call("ZCARD", P .. "w") == 0 then
   return { word, 0 }
 end
 --- @include "holders"

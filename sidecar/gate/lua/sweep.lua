@@ -21,5 +21,5 @@
 --- @include "lapse"
 
 sweep(16)
-local first = redis.call("ZRANGE", P .. "due", 0, 0, "WITHSCORES")[2]
+local first = call("ZRANGE", P .. "due", 0, 0, "WITHSCORES")[2]
 return { "swept", more, first and math.max(first - now, 0) or -1 }

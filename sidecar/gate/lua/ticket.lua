@@ -13,17 +13,18 @@ end
 -- The wall that is met, if any: "tenant" or "total".
 local function crowded(c)
   local tenant_depth, total_depth = string.match(c[FLOW], "^(%d+) (%d+) ")
-  if redis.call("ZCARD", P .. "w:" .. tenant_of(c)) >= tonumber(tenant_depth) then
+  if call("ZCARD", P .. "w:" .. tenant_of(c)) >= tonumber(tenant_depth) then
     return "tenant"
-  elseif redis.call("ZCARD", P .. "w") >= tonumber(total_depth) then
+  elseif call("ZCARD", P .. "w") >= tonumber(total_depth) then
     return "total"
   end
 end
 
-local function enter(c, id, at)
-  c[STATE], c[AT], c[AGE] = "waiting", at, redis.call("INCR", P .. "fence")
-  redis.call("ZADD", P .. "w", c[AGE], id)
-  redis.call("ZADD", P .. "w:" .. tenant_of(c), c[AGE], id)
+-- Stands in line; a re-send stands where the attempt did that it repeats.
+local function enter(c, id, at, prior)
+  c[STATE], c[AT], c[AGE] = "waiting", at, prior and prior[R_FENCE] or call("INCR", P .. "fence")
+  call("ZADD", P .. "w", c[AGE], id)
+  call("ZADD", P .. "w:" .. tenant_of(c), c[AGE], id)
   join(place_of(c, at), c, id)
   save(c, id, now + TICKET_MS)
 end
@@ -32,12 +33,12 @@ local function move(c, id, at)
   quit(place_of(c, c[AT]), c, id)
   c[AT] = at
   join(place_of(c, at), c, id)
-  redis.call("SET", P .. "c:" .. id, cmsgpack.pack(c))
+  call("SET", P .. "c:" .. id, cmsgpack.pack(c))
 end
 
 -- Out of the line and of the room; the call itself is the caller's to keep or forget.
 local function exit(c, id)
   quit(place_of(c, c[AT]), c, id)
-  redis.call("ZREM", P .. "w", id)
-  redis.call("ZREM", P .. "w:" .. tenant_of(c), id)
+  call("ZREM", P .. "w", id)
+  call("ZREM", P .. "w:" .. tenant_of(c), id)
 end

@@ -6,7 +6,7 @@ local function twin(c)
   if c[INTENT] == "" then
     return nil
   end
-  local value = redis.call("GET", P .. "i:" .. c[INTENT])
+  local value = call("GET", P .. "i:" .. c[INTENT])
   if not value then
     return nil
   end
