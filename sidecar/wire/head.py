@@ -80,11 +80,12 @@ class _Fields:
 class Partial:
     """A head that arrives in pieces, and has at most ``limit`` bytes."""
 
-    __slots__ = ("_data", "_limit", "_probe", "_probed")
+    __slots__ = ("_data", "_forgave", "_limit", "_probe", "_probed")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._data = bytearray()
+        self._forgave = False
         self._probe: httptools.HttpRequestParser | None = None
         self._probed = 0
 
@@ -93,7 +94,8 @@ class Partial:
         seen = len(self._data)
         self._data += data
         if self._probe is None:
-            if self._data.startswith(b"\r\n"):  # one empty line is forgiven (RFC 9112 section 2.2)
+            if not self._forgave and self._data.startswith(b"\r\n"):
+                self._forgave = True  # one empty line (RFC 9112 section 2.2)
                 del self._data[:2]
             if not self._line_is_here():
                 return None

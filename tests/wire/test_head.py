@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.core.refusal import Refusal
@@ -164,6 +164,7 @@ def test_what_is_too_large_is_refused(data: bytes) -> None:
     st.sampled_from([*MALFORMED.values(), *TOO_LARGE.values(), *WELL_FORMED]),
     st.lists(st.integers(1, 70), max_size=20),
 )
+@example(MALFORMED["two empty lines first"], [2])
 def test_how_the_network_cuts_a_head_changes_nothing(data: bytes, sizes: list[int]) -> None:
     assert gathered(data, sizes) == at_once(data)
 
