@@ -92,7 +92,8 @@ class Pipeline:
         matched = choice.pick(call, who, body)
         self._begin(story, matched.route)
         claim = story.claim = derive(matched)
-        held = await self._admit(agent, matched.route, claim, story)
+        held = self.gate.free if claim.empty else await self._admit(matched.route, claim, story)
+        agent.waiting = False
         if isinstance(held, Replay):
             self._replay(agent, story, held)
             return
@@ -106,17 +107,14 @@ class Pipeline:
         if answer.upgraded is not None:
             await agent.tunnel(answer.upgraded)
 
-    async def _admit(self, agent: Agent, route: Route, claim: Claim, story: Story) -> Lease | Replay:
-        """The gate's answer; while it is awaited nothing was sent, so an agent that hangs up ends the call."""
-        if self.draining and not claim.empty:
+    async def _admit(self, route: Route, claim: Claim, story: Story) -> Lease | Replay:
+        """The gate's answer.  Nothing was sent before it, so an agent that hangs up meanwhile ends the call."""
+        if self.draining:
             raise Refusal("draining", DRAINING, retry_after_ms=1000)
         began_s = monotonic()
         try:
-            if route.observe:
-                return await self._observe(claim, story)
-            return await self.gate.admit(claim)
+            return await (self._observe(claim, story) if route.observe else self.gate.admit(claim))
         finally:
-            agent.waiting = False
             story.store_s = monotonic() - began_s
 
     async def _observe(self, claim: Claim, story: Story) -> Lease | Replay:

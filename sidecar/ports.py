@@ -3,7 +3,7 @@
 ``gate/`` and ``wire/`` implement these without knowing each other or the spine.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -78,20 +78,25 @@ class Lease(Protocol):
         """Called right before the first byte leaves.  Raises Refusal where the lease is not provably held."""
         ...
 
-    async def settle(self, outcome: Outcome) -> None:
+    def settle(self, outcome: Outcome) -> Awaitable[None]:
         """Record the outcome and release what was held.  Exactly once; never raises for a store that is away."""
         ...
 
-    async def __aenter__(self) -> Self: ...
+    def __aenter__(self) -> Awaitable[Self]: ...
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    ) -> Awaitable[None]:
         """Settle if nobody did: ``not_sent`` where no byte was written, else ``unknown``.  Shielded."""
         ...
 
 
 class Gate(Protocol):
+    @property
+    def free(self) -> Lease:
+        """The lease of a claim that asks for nothing."""
+        ...
+
     async def admit(self, claim: Claim) -> Lease | Replay:
         """Granted, or replayed, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled: leaves its place in line."""
         ...

@@ -129,12 +129,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error o
 
 def verdict(word: str, call: str, route: str, wait_ms: int, *, fence: int = 0, reason: str = "") -> bytes:
     """The ``Sidecar-Verdict`` field: a word and its parameters, as a structured field (RFC 8941 item)."""
-    text = f"{word}; call={call}"
-    if route:
-        text += f"; route={route}"
-    text += f"; wait={wait_ms}"
-    if fence:
-        text += f"; fence={fence}"
-    if reason:
-        text += f"; reason={reason}"
-    return text.encode("latin-1")
+    named = f"; route={route}" if route else ""
+    granted = f"; fence={fence}" if fence else ""
+    refused = f"; reason={reason}" if reason else ""
+    return f"{word}; call={call}{named}; wait={wait_ms}{granted}{refused}".encode("latin-1")

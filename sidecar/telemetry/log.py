@@ -1,7 +1,7 @@
 """Both logs of a process: decision lines for programs, and words for people.
 
-No call ever waits for a log's reader.  A line goes into a queue, and a thread writes what has gathered,
-in one write per ``LINGER_S`` at most.  When the reader stalls the queue fills, when it is gone the write
+No call ever waits for a log's reader.  A line is put by, and a thread writes what has gathered,
+in one write per ``LINGER_S`` at most.  When the reader stalls too many wait, when it is gone the write
 fails; either way lines are dropped and counted, and the street goes on.  What a ``kill -9`` takes is the
 last ``LINGER_S``.
 """
@@ -11,9 +11,9 @@ import logging
 import os
 import select
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Final
 
@@ -36,7 +36,10 @@ class Writer:
     def __init__(self, target: str) -> None:
         """Raises OSError where ``target`` is a file that cannot be written."""
         self._target = target
-        self._lines: SimpleQueue[bytes] = SimpleQueue()
+        self._lines: deque[bytes] = deque()
+        self._awake = False
+        """The thread will look at the lines once more: whoever adds one need not wake it."""
+        self._wake = Event()
         self._closing = Event()
         self._refused = 0
         self._lost = 0
@@ -46,10 +49,13 @@ class Writer:
 
     def write(self, line: bytes) -> None:
         """Take a line, its newline included.  Never blocks; drops the line where too many wait."""
-        if self._lines.qsize() < MOST_LINES:
-            self._lines.put(line)
-        else:
+        if len(self._lines) >= MOST_LINES:
             self._refused += 1
+            return
+        self._lines.append(line)
+        if not self._awake:
+            self._awake = True
+            self._wake.set()
 
     @property
     def dropped(self) -> int:
@@ -59,18 +65,22 @@ class Writer:
     def close(self, timeout_s: float) -> None:
         """Write what is left, for at most ``timeout_s``."""
         self._closing.set()
-        self._lines.put(b"")  # wakes the thread
+        self._wake.set()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while not (self._closing.is_set() and self._lines.empty()):
-            batch = [self._lines.get()]
-            if self._lines.qsize() < BATCH_LINES:
-                self._closing.wait(LINGER_S)
-            while len(batch) < BATCH_LINES and not self._lines.empty():
-                batch.append(self._lines.get())
-            if lines := [line for line in batch if line]:  # a wake-up alone must not open a named pipe
-                self._put(lines)
+        while not self._closing.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            self._closing.wait(LINGER_S)
+            self._awake = False
+            self._drain()
+        self._drain()
+
+    def _drain(self) -> None:
+        lines = self._lines
+        while lines:
+            self._put([lines.popleft() for _ in range(min(len(lines), BATCH_LINES))])
 
     def _put(self, lines: list[bytes]) -> None:
         try:

@@ -34,46 +34,24 @@ _OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
 class Story:
-    """What is known so far about one call.  Seconds are differences of one monotonic clock."""
+    """What is known so far about one call.  Seconds are differences of one monotonic clock.
 
-    __slots__ = (
-        "began_s",
-        "blocked_by",
-        "call",
-        "claim",
-        "code",
-        "fence",
-        "identity",
-        "in_flight",
-        "lane",
-        "outcome",
-        "overhead_s",
-        "read_s",
-        "reply_status",
-        "route",
-        "status",
-        "store_s",
-        "tool",
-        "total_s",
-        "ungated",
-        "upstream_s",
-        "verdict",
-        "wait_ms",
-        "would",
-    )
+    The defaults are the class's, so that a call pays for what happens to it and not for what might have.
+    """
+
+    identity = NOBODY
+    tool = route = UNMATCHED
+    lane = "none"
+    claim: Claim | None = None
+    verdict: Verdict = "gone"
+    code = blocked_by = outcome = ungated = would = ""
+    wait_ms = fence = status = reply_status = 0
+    read_s = store_s = upstream_s = total_s = overhead_s = 0.0
+    in_flight = False
 
     def __init__(self, call: Call, now_s: float) -> None:
         self.call = call
         self.began_s = now_s
-        self.identity = NOBODY
-        self.tool = self.route = UNMATCHED
-        self.lane = "none"
-        self.claim: Claim | None = None
-        self.verdict: Verdict = "gone"
-        self.code = self.blocked_by = self.outcome = self.ungated = self.would = ""
-        self.wait_ms = self.fence = self.status = self.reply_status = 0
-        self.read_s = self.store_s = self.upstream_s = self.total_s = self.overhead_s = 0.0
-        self.in_flight = False
 
     def refused(self, no: Refusal) -> None:
         """The call ends in ``no``, whatever went before it."""
@@ -93,10 +71,12 @@ class Story:
         ``store_s`` comes as all the time spent at the gate and is left without the wait.  Our own time, the store's
         included, is what upstream, wait and the agent's body leave of the total.
         """
-        wait_s = self.wait_ms / 1000
         self.total_s = total_s = now_s - self.began_s
-        self.store_s = max(0.0, self.store_s - wait_s)
-        self.overhead_s = max(0.0, total_s - self.upstream_s - self.read_s - wait_s)
+        self.overhead_s = total_s - self.upstream_s - self.read_s
+        if self.wait_ms:
+            wait_s = self.wait_ms / 1000
+            self.store_s = max(0.0, self.store_s - wait_s)
+            self.overhead_s = max(0.0, self.overhead_s - wait_s)
 
     def line(self, at_s: float) -> bytes:
         """The decision line: one JSON object and a newline.  ``at_s`` is wall time, since the epoch."""
