@@ -21,7 +21,8 @@ from tests.servers import Server, engines
 IN_FLIGHT = 64
 CAPS = (Cap("global", 400), Cap("lane:write", 200), Cap("tenant:acme", 100), Cap("tool:crm:write", 100))
 FLOW = Flow("acme", "interactive")
-DONE = Outcome("completed", "answer", 200, Answer(200, [(b"Content-Type", b"application/json")], b"x" * 1024), changed=True)
+ANSWER = Answer(200, [(b"Content-Type", b"application/json")], b"x" * 1024)
+DONE = Outcome("completed", "answer", 200, ANSWER, changed=True)
 REACH = {
     "client CPU us a call": 20.0,
     "server CPU us a call": 60.0,
@@ -34,7 +35,9 @@ def claim(number: int) -> Claim:
     """A call on an entity and with an intent of its own."""
     intent = Intent(f"{number:032x}", "", "change", 600_000, False, 0)
     call = f"d106a336d4-{number}"
-    return Claim(call, "crm", "deal.update", "write", "dunning", "run-7", FLOW, intent, (f"deal:{number}",), CAPS)
+    return Claim(
+        call, "crm", "deal.update", "write", "dunning", "run-7", FLOW, intent, (f"deal:{number}",), CAPS
+    )
 
 
 async def calls(gate: Gate, first: int, count: int) -> None:
@@ -78,7 +81,12 @@ async def measure(program: str, count: int, folder: Path) -> dict[str, float]:
     await gate.start()
     try:
         await calls(gate, 1 << 30, 2000)
-        memory, own_s, server_s, wall_s = await memory_bytes(server), own_cpu_s(), server_cpu_s(server), time.time()
+        memory, own_s, server_s, wall_s = (
+            await memory_bytes(server),
+            own_cpu_s(),
+            server_cpu_s(server),
+            time.time(),
+        )
         await calls(gate, 0, count)
         figures = {
             "client CPU us a call": (own_cpu_s() - own_s) / count * 1e6,
@@ -103,7 +111,10 @@ def main() -> None:
     """Measure, print, compare."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     for name, program in engines().items():
-        with tempfile.TemporaryDirectory(prefix="sc-") as folder, asyncio.Runner(loop_factory=_loop) as runner:
+        with (
+            tempfile.TemporaryDirectory(prefix="sc-") as folder,
+            asyncio.Runner(loop_factory=_loop) as runner,
+        ):
             figures = runner.run(measure(program, count, Path(folder)))
         print(f"{name}: {count} calls, {IN_FLIGHT} in flight")
         for what, value in sorted(figures.items()):

@@ -4,8 +4,9 @@ It also sweeps where nobody else would, so that an idle fleet notices its dead.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from math import inf
 
 from sidecar.gate.clock import clock
 from sidecar.gate.keyspace import lease_of
@@ -13,6 +14,8 @@ from sidecar.gate.lease import Lease
 from sidecar.gate.link import StoreAway
 from sidecar.gate.store import Store
 from sidecar.gate.waiting import Waiting
+
+log = logging.getLogger("sidecar")
 
 TICK_S = 1.0
 BATCH = 256
@@ -35,8 +38,12 @@ class Keeper:
         tick_s = min(TICK_S, self._lease_ms / 1000 / 6)
         while True:
             await asyncio.sleep(tick_s)
-            with suppress(StoreAway):
+            try:
                 await self.tick()
+            except StoreAway:
+                continue
+            except Exception:  # a bug must not end the renewals
+                log.exception("keeping leases failed by a bug of ours")
 
     async def tick(self) -> None:
         """One look at everything.  Raises StoreAway."""
@@ -65,6 +72,7 @@ class Keeper:
             elif word == b"held":
                 lease.held(asked_s, lease_of(lease.claim, self._lease_ms))
             else:
+                lease.renew_s = inf
                 self._lost(lease)
         if more:
             await self.sweep()

@@ -37,7 +37,7 @@ class Link(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=..., replyError=ReplyError, protocolError=ReplyError)
         self._buffer: list[bytes] = []
         self._due: deque[asyncio.Future[Any]] = deque()
-        self._heard = self._loop.time()
+        self._heard = self._looked = self._loop.time()
         self._on_message = on_message
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -113,7 +113,10 @@ class Link(asyncio.Protocol):
 
     def _look(self) -> None:
         self._watch = self._loop.call_later(_LOOK_S, self._look)
-        if self._due and self._loop.time() - self._heard > SILENCE_S:
+        now, looked, self._looked = self._loop.time(), self._looked, self._loop.time()
+        if now - looked > 2 * _LOOK_S:  # this loop stood still, and has not read what came meanwhile
+            self._heard = now
+        elif self._due and now - self._heard > SILENCE_S:
             self.close()
 
     def _down(self) -> None:

@@ -13,7 +13,6 @@ import logging
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import redis.exceptions
@@ -198,11 +197,13 @@ class Store:
     async def _return(self) -> None:
         pause_s, longest_s = _BACKOFF_S
         while self._link is None:
-            with suppress(
-                StoreAway, StoreError, OSError, redis.exceptions.RedisError, ReplyError, TimeoutError
-            ):
+            try:
                 await self._connect()
                 break
+            except (StoreAway, StoreError, OSError, redis.exceptions.RedisError, ReplyError) as error:
+                log.debug("store: %s", error)
+            except Exception:  # a bug must not end the attempts
+                log.exception("connecting to the store failed by a bug of ours")
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - spreads reconnects, no secret
             pause_s = min(pause_s * 2, longest_s)
         log.warning("store %s is back", address.shown(self._url))

@@ -1,6 +1,7 @@
 """The link: one write a tick, replies in order, and nothing that hangs."""
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -108,3 +109,13 @@ def test_a_url_that_cannot_be_used_says_what_to_write(url: str, says: str) -> No
 
 def test_a_shown_url_holds_no_secret() -> None:
     assert address.shown("redis://user:secret@host:6379/0?password=secret") == "redis://host:6379/0"
+
+
+async def test_a_loop_that_stood_still_does_not_take_the_store_for_silent(shared: Server) -> None:
+    link = await open_link(shared)
+    reply = link.send("PING")
+    await asyncio.sleep(0)
+    time.sleep(1.5)  # noqa: ASYNC251 - the stall under test
+    assert await reply == b"PONG"
+    assert await link.send("PING") == b"PONG"
+    link.close()
