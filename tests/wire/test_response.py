@@ -81,7 +81,7 @@ def test_head_fields_arrive_in_order_and_spelling(cut: int) -> None:
         fed(b"HTTP/1.1 201 Made\r\nX-a: 1\r\nx-A:\t2 \r\nEmpty:\r\nContent-Length: 0\r\n\r\n", cut)
     )
     assert (answer.status, answer.reason) == (201, b"Made")
-    assert list(answer.headers)[:3] == [(b"X-a", b"1"), (b"x-A", b"2 "), (b"Empty", b"")]
+    assert list(answer.headers.raw)[:3] == [(b"X-a", b"1"), (b"x-A", b"2 "), (b"Empty", b"")]
 
 
 @cuts
@@ -229,7 +229,7 @@ def test_interim_answers_are_told_apart_from_the_answer(cut: int) -> None:
         cut,
     )
     assert complete(it)[1] == b"hi"
-    assert [(status, list(headers)) for status, headers in it.interim] == [
+    assert [(status, list(headers.raw)) for status, headers in it.interim] == [
         (103, [(b"Link", b"</a>"), (b"Content-Length", b"5")])
     ]
     assert it.reusable
@@ -340,7 +340,7 @@ def story(data: bytes, cuts: list[int]) -> tuple[object, ...]:
     if it.answer is None:
         return ("nothing",)
     body = it.answer.body
-    return it.answer.status, list(it.answer.headers), body.whole, list(body.trailers), it.complete
+    return it.answer.status, list(it.answer.headers.raw), body.whole, list(body.trailers), it.complete
 
 
 @given(st.sampled_from(ANSWERS), st.lists(st.integers(0, 60), max_size=8))

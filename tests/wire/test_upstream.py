@@ -225,7 +225,7 @@ async def test_a_small_answer_is_whole_when_the_caller_wakes() -> None:
     async with facing(says(OK)) as (upstream, it):
         answer = await upstream.send(request(it.port), b"", Granted(), ignore)
         assert (answer.status, answer.reason, answer.body.whole) == (200, b"OK", b"hi")
-        assert list(answer.headers) == [(b"Content-Length", b"2")]
+        assert list(answer.headers.raw) == [(b"Content-Length", b"2")]
 
 
 async def test_an_answer_is_there_as_soon_as_its_head_is() -> None:
