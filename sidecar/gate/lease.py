@@ -127,7 +127,7 @@ class Ungated:
 
     def sending(self) -> None: ...
 
-    def settle(self, outcome: Outcome) -> Awaitable[None]:
+    def settle(self, outcome: Outcome) -> Awaitable[None]:  # noqa: ARG002 - the port names it
         return _DONE
 
     def __aenter__(self) -> Awaitable[Self]:

@@ -48,15 +48,15 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         target=calls,
-        intent=st.sampled_from([None, "x", "y"]),
-        locks=st.sampled_from([(), ("a",), ("b",), ("a", "b")]),
-        caps=st.sampled_from([(), ("global",), ("tenant",), ("global", "tenant")]),
+        intent=st.sampled_from([None, None, "x", "y"]),
+        locks=st.sampled_from([(), ("a",), ("a",), ("b",), ("a", "b")]),
+        caps=st.sampled_from([(), ("global",), ("tenant",), ("tenant",), ("global", "tenant")]),
         until=st.sampled_from(["change", "window"]),
-        fingerprint=st.sampled_from(["", "", "", "f"]),
+        fingerprint=st.sampled_from(["", "", "", "", "f"]),
         resend=st.sampled_from([(False, 0), (True, 0), (True, 20_000)]),
         quarantine=st.sampled_from(["deadline", "deadline", "resolved"]),
         timeout_ms=st.sampled_from([5_000, 30_000]),
-        depth=st.sampled_from([(100, 100), (2, 100), (100, 2)]),
+        depth=st.sampled_from([(100, 100), (100, 100), (2, 100), (100, 2)]),
         tenant=st.sampled_from(["t1", "t2"]),
         mode=st.sampled_from(["ask", "ask", "ask", "now"]),
     )

@@ -167,3 +167,12 @@ def test_a_call_that_asks_again_after_its_grant_lapsed_gets_no_second_one(script
     scripts.grant(claim("c1", None, ("a",)))
     scripts.advance(15_000)
     assert scripts.admit(claim("c1", None, ("a",)), "again") == ["lapsed"]
+
+
+def test_a_re_send_that_comes_later_passes_who_waits_for_what_only_it_may_have(scripts: Scripts) -> None:
+    put = {"locks": ("a",), "resend": True, "resend_ms": 60_000, "quarantine": "resolved"}
+    scripts.do(claim("c1", "x", **put), "unknown", over=False)
+    scripts.advance(30_500)
+    scripts.admit(claim("other", "y", ("a",)))
+    assert scripts.admit(claim("c2", "x", **put))[0] == "granted"
+    assert scripts.states()["other"] == "waiting"

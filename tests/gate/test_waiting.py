@@ -152,3 +152,20 @@ def test_a_hundred_thousand_do_not_pile_up_in_one_script(scripts: Scripts) -> No
     scripts.run("settle", "holder", fence, "free", 0, 1, "", 0, b"")
     tried = scripts.client.info("commandstats")["cmdstat_get"]["calls"]
     assert tried < 60
+
+
+def test_the_head_of_one_line_does_not_overtake_who_waits_longer_at_another(scripts: Scripts) -> None:
+    fence = scripts.grant(claim("c1", None, ("a",), {"global": 1}))
+    scripts.admit(claim("old", None, (), {"global": 1}))
+    scripts.admit(claim("young", None, ("a",), {"global": 1}))
+    scripts.settle("c1", fence, "free")
+    assert scripts.states() == {"old": "offered", "young": "waiting"}
+    assert scripts.line("cap:global") == ["young"]
+
+
+def test_a_newcomer_with_a_higher_limit_does_not_overtake_who_waits_under_the_old_one(
+    scripts: Scripts,
+) -> None:
+    scripts.grant(claim("c1", None, (), {"global": 1}))
+    scripts.admit(claim("c2", None, (), {"global": 1}))
+    assert scripts.admit(claim("c3", None, (), {"global": 2}))[:3] == ["waiting", 1, 1]

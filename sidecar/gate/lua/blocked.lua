@@ -4,15 +4,15 @@
 -- the holder's state, the holder's id and about.
 local function blocked(c, id, at)
   local place = place_of(c, at)
-  local holder, left
+  local holder, ends
   if at == 0 then
-    local value = call("GET", P .. "i:" .. c[INTENT])
-    holder = value and cmsgpack.unpack_one(value) and select(2, cmsgpack.unpack_one(value))[R_OWNER]
-    left = holder and (tonumber(call("ZSCORE", P .. "due", "c:" .. holder)) or now) - now or 0
+    local r = record_of(c[INTENT])
+    holder = r and r[R_OWNER] or ""
+    ends = call("ZSCORE", P .. "due", "c:" .. holder)
   else
-    local first = call("ZRANGE", P .. "h:" .. place, 0, 0, "WITHSCORES")
-    holder, left = first[1], (tonumber(first[2]) or now) - now
+    holder, ends = unpack(call("ZRANGE", P .. "h:" .. place, 0, 0, "WITHSCORES"))
   end
-  local h = holder and call_of(holder)
-  return { at == 0 and 0 or (at - PLACES) / 2 + 1, ahead(place, id), math.max(left, 0), h and h[STATE] or "", holder or "", h and h[ABOUT] or "" }
+  local h = holder and call_of(holder) or { [STATE] = "", [ABOUT] = "" }
+  local number = at == 0 and 0 or (at - PLACES) / 2 + 1
+  return { number, ahead(place, id), math.max((tonumber(ends) or now) - now, 0), h[STATE], holder or "", h[ABOUT] }
 end

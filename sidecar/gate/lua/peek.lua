@@ -22,14 +22,18 @@ if ARGV[2] == "calls" then
     local id = string.match(due[i], "^c:(.*)$")
     local c = id and call_of(id)
     if c then
-      items[#items + 1] = { id, c[STATE], c[FENCE], due[i + 1] - now, c[AGE], c[AT] == 0 and 0 or (c[AT] - PLACES) / 2 + 1, c[FLOW], c[ABOUT], c[INTENT], c[LOCKS], unpack(c, PLACES) }
+      local at = c[AT] == 0 and 0 or (c[AT] - PLACES) / 2 + 1
+      local who = { id, c[STATE], c[FENCE], due[i + 1] - now, c[AGE], at, c[FLOW], c[ABOUT], c[INTENT], c[LOCKS] }
+      for place = PLACES, #c do
+        who[#who + 1] = c[place]
+      end
+      items[#items + 1] = who
     end
   end
   return items
 end
 for _, intent in ipairs(call("ZRANGEBYSCORE", P .. "unknown", "(" .. now, "+inf", "LIMIT", 0, ARGV[3])) do
-  local value = call("GET", P .. "i:" .. intent)
-  local r = value and select(2, cmsgpack.unpack_one(value))
+  local r = record_of(intent)
   if r and r[R_WORD] == "unknown" then
     items[#items + 1] = { intent, now - r[R_SINCE], r[R_ENDS] - now, r[R_WHY], r[R_OWNER], r[R_ABOUT] }
   end

@@ -7,6 +7,7 @@
 -- `until: change`: the version of an entity is the fence of the last call that may have changed it, so a twin of an
 -- earlier call is a duplicate only while no version is above that call's fence: A, B, A is three writes, A, A is one.
 -- A version lives as long as the longest record that is compared with it; where none is, none is written.
+
 -- until, window_ms, resend, resend_ms, unknown_ms, fingerprint
 local function terms_of(c)
   return string.match(c[TERMS], "^(%a+) (%d+) (%d) (%d+) (%d+) (.*)$")

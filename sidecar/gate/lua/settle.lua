@@ -36,8 +36,7 @@ if not c or tostring(c[FENCE]) ~= ARGV[3] or c[STATE] == "waiting" then
 end
 local late = c[STATE] == "lapsed"
 if late and c[INTENT] ~= "" then
-  local value = call("GET", P .. "i:" .. c[INTENT])
-  local r = value and select(2, cmsgpack.unpack_one(value))
+  local r = record_of(c[INTENT])
   if not r or r[R_OWNER] ~= id then
     return { "lost", 0 }
   end

@@ -6,12 +6,8 @@ local function twin(c)
   if c[INTENT] == "" then
     return nil
   end
-  local value = call("GET", P .. "i:" .. c[INTENT])
-  if not value then
-    return nil
-  end
-  local offset, r = cmsgpack.unpack_one(value)
-  if r[R_WORD] ~= "running" and r[R_ENDS] <= now then
+  local r, value, offset = record_of(c[INTENT])
+  if not r or r[R_WORD] ~= "running" and r[R_ENDS] <= now then
     return nil
   end
   local turns, _, resend, resend_ms, _, fingerprint = terms_of(c)
