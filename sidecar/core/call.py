@@ -17,7 +17,9 @@ class Headers(dict[bytes, bytes]):
     __slots__ = ("raw",)
 
     def __init__(self, raw: RawHeaders) -> None:
-        dict.__init__(self, {name.lower(): value for name, value in reversed(raw)})  # super() costs as much again
+        dict.__init__(
+            self, {name.lower(): value for name, value in reversed(raw)}
+        )  # super() costs as much again
         self.raw = raw
         """In the order and spelling they came in."""
 

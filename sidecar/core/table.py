@@ -1,10 +1,6 @@
 """Which route a call takes: its tool by host or by name, then method and path, then conditions; first match
 wins.
 
-Routes are found by look-up, not by trial: per method and number of segments, routes whose literal segments
-stand at the same places share one dictionary.  Ten routes or a thousand, a path costs one look-up for each
-such shape.
-
 A call to a tool that no route takes has the tool's default route: it is locked and remembered, never let
 through.
 
@@ -14,13 +10,13 @@ be seen from here, so whichever method was matched, the other would be a way aro
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 from urllib.parse import parse_qs
 
 from sidecar.core.call import Call, Identity
 from sidecar.core.content import Content
 from sidecar.core.fleet import Fleet
+from sidecar.core.index import Candidates, Index
 from sidecar.core.pattern import HostPattern, canonical_path
 from sidecar.core.refusal import Refusal
 from sidecar.core.route import DEFAULT_BODY_LIMIT, IntentSpec, Lane, Route, Tool
@@ -83,20 +79,15 @@ class Matched(NamedTuple):
 
 
 class Choice:
-    """What is known before the body: the routes that may still match, of which the last has no condition."""
+    """What is known before the body: the routes that may still match."""
 
     __slots__ = ("_host", "_path", "_routes", "_segments", "body_limit", "reads_body")
 
-    def __init__(self, routes: Sequence[Route], host: str, path: str, segments: list[str]) -> None:
-        self._routes = routes
+    def __init__(self, candidates: Candidates, host: str, path: str, segments: list[str]) -> None:
+        self._routes, self.reads_body, self.body_limit = candidates
         self._host = host
         self._path = path
         self._segments = segments
-        self.reads_body = routes[0].reads_body
-        self.body_limit = routes[0].body_limit
-        for route in routes[1:]:
-            self.reads_body |= route.reads_body
-            self.body_limit = max(self.body_limit, route.body_limit)
 
     def pick(self, call: Call, who: Identity, body: bytes | None) -> Matched:
         """The route; ``body`` was read where ``reads_body`` says so.  Raises Refusal ``key-underivable``."""
@@ -129,7 +120,7 @@ class Table:
                 self._open(pattern, self._doors[site.tool.name])
         self._below.sort(key=lambda entry: (-len(entry[0]), entry[1] is None))
         self._denies = unmatched == "deny"
-        self._pass = _passing(fleet)
+        self._pass = Candidates.of((), _passing(fleet))
 
     def _open(self, pattern: HostPattern, door: "_Door") -> None:
         if pattern.wildcard:
@@ -149,7 +140,7 @@ class Table:
                 raise self._denied(call)
         elif call.method != "CONNECT":  # inside a blind tunnel nothing can be matched
             return door.choose(call)
-        return Choice((self._pass,), call.host, call.path, [])
+        return Choice(self._pass, call.host, call.path, [])
 
     def _at(self, host: str, port: int) -> "_Door | None":
         for wanted, door in self._exact.get(host, ()):
@@ -189,76 +180,20 @@ class _Door:
         self.site = site
         self.host = _home(site.tool)
         """The host of its reverse form; empty where the tool has no one place to go."""
-        methods = frozenset[str]().union(*(route.methods for route in site.routes))
-        self._by_method = {method: _Index(site.routes, method) for method in methods}
-        self._other = _Index(site.routes, "")
+        methods = frozenset(READING).union(*(route.methods for route in site.routes))
+        self._by_method = {
+            method: Index(site.routes, method, site.read if method in READING else site.write)
+            for method in methods
+        }
+        self._other = Index(site.routes, "", site.write)
 
     def choose(self, call: Call) -> Choice:
         method = call.method
         _check_override(call)
         path = canonical_path(call.path)
         segments = path[1:].split("/") if len(path) > 1 else []
-        routes = self._by_method.get(method, self._other).find(segments)
-        if not routes or routes[-1].when is not None:
-            routes = (*routes, self.site.read if method in READING else self.site.write)
-        return Choice(routes, call.host or self.host, path, segments)
-
-
-class _Shape(NamedTuple):
-    """Routes whose literal segments stand at the same places."""
-
-    least: int
-    """Segments a path must have."""
-    key: Any
-    """From segments to the literals among them."""
-    routes: dict[Any, list[tuple[int, Route]]]
-
-
-class _Index:
-    """The routes for one method, by the shape of their paths."""
-
-    __slots__ = ("_exact", "_tails")
-
-    def __init__(self, routes: Sequence[Route], method: str) -> None:
-        self._exact: dict[int, list[_Shape]] = {}
-        self._tails: list[_Shape] = []
-        shapes: dict[tuple[object, ...], _Shape] = {}
-        for order, route in enumerate(routes):
-            if route.methods and method not in route.methods:
-                continue
-            path = route.path
-            places = tuple(place for place, _ in path.literals)
-            form = (path.length, path.tail is None, places)
-            if form not in shapes:
-                shapes[form] = _Shape(path.length, itemgetter(*places) if places else _nothing, {})
-                (self._tails if path.tail is not None else self._exact.setdefault(path.length, [])).append(
-                    shapes[form]
-                )
-            spelled = [""] * path.length
-            for place, literal in path.literals:
-                spelled[place] = literal
-            shapes[form].routes.setdefault(shapes[form].key(spelled), []).append((order, route))
-
-    def find(self, segments: list[str]) -> Sequence[Route]:
-        """Routes that take a path, in file order, up to the first without a condition."""
-        found: list[tuple[int, Route]] = []
-        for shape in self._exact.get(len(segments), ()):
-            found += shape.routes.get(shape.key(segments), ())
-        for shape in self._tails:
-            if len(segments) >= shape.least:
-                found += shape.routes.get(shape.key(segments), ())
-        if len(found) > 1:
-            found.sort(key=itemgetter(0))
-        routes = []
-        for _, route in found:
-            routes.append(route)
-            if route.when is None:
-                break
-        return routes
-
-
-def _nothing(_segments: list[str]) -> tuple[()]:
-    return ()
+        candidates = self._by_method.get(method, self._other).find(segments)
+        return Choice(candidates, call.host or self.host, path, segments)
 
 
 def _home(tool: Tool) -> str:
