@@ -34,65 +34,75 @@ class Candidates(NamedTuple):
 class _Shape(NamedTuple):
     """Routes whose literal segments stand at the same places."""
 
-    least: int
+    length: int
     """Segments a path must have."""
+    tail: bool
+    """It may have more."""
     key: Any
     """From segments to the literals among them."""
     routes: dict[Any, list[tuple[int, Route]]]
     candidates: dict[Any, Candidates]
     """The same, ready for the path that no other shape takes."""
 
+    def takes(self, length: int) -> bool:
+        return length == self.length or (self.tail and length > self.length)
+
 
 class Index:
     """The routes for one method, by the shape of their paths."""
 
-    __slots__ = ("_default", "_exact", "_nowhere", "_tails")
+    __slots__ = ("_default", "_exact", "_longer", "_nowhere")
 
     def __init__(self, routes: Sequence[Route], method: str, default: Route) -> None:
         self._default = default
         self._nowhere = Candidates.of((), default)
-        self._exact: dict[int, list[_Shape]] = {}
-        self._tails: list[_Shape] = []
         shapes: dict[tuple[object, ...], _Shape] = {}
         for order, route in enumerate(routes):
             if not route.methods or method in route.methods:
-                self._add(shapes, order, route)
+                _add(shapes, order, route)
         for shape in shapes.values():
             for key, found in shape.routes.items():
                 shape.candidates[key] = self._in_order(found)
-
-    def _add(self, shapes: dict[tuple[object, ...], _Shape], order: int, route: Route) -> None:
-        path = route.path
-        places = tuple(place for place, _ in path.literals)
-        form = (path.length, path.tail is None, places)
-        shape = shapes.get(form)
-        if shape is None:
-            shape = shapes[form] = _Shape(path.length, itemgetter(*places) if places else _nothing, {}, {})
-            self._home(path).append(shape)
-        spelled = [""] * path.length
-        for place, literal in path.literals:
-            spelled[place] = literal
-        shape.routes.setdefault(shape.key(spelled), []).append((order, route))
-
-    def _home(self, path: PathPattern) -> list[_Shape]:
-        return self._tails if path.tail is not None else self._exact.setdefault(path.length, [])
+        longest = max((shape.length for shape in shapes.values()), default=0)
+        self._exact = [tuple(s for s in shapes.values() if s.takes(length)) for length in range(longest + 1)]
+        """By number of segments: the shapes that take so many."""
+        self._longer = tuple(shape for shape in shapes.values() if shape.tail)
 
     def find(self, segments: list[str]) -> Candidates:
         """The routes that take a path, the default included."""
         length = len(segments)
+        shapes = self._exact[length] if length < len(self._exact) else self._longer
         only: Candidates | None = None
-        hits: list[tuple[int, Route]] = []
-        for shapes in (self._exact.get(length, ()), self._tails):
-            for shape in shapes:
-                if length >= shape.least and (key := shape.key(segments)) in shape.routes:
-                    hits += shape.routes[key]
-                    only = None if len(hits) > len(shape.routes[key]) else shape.candidates[key]
-        if only is not None:
-            return only
-        return self._in_order(hits) if hits else self._nowhere
+        for shape in shapes:
+            candidates = shape.candidates.get(shape.key(segments))
+            if candidates is not None:
+                if only is not None:
+                    return self._merged(shapes, segments)
+                only = candidates
+        return self._nowhere if only is None else only
+
+    def _merged(self, shapes: Sequence[_Shape], segments: list[str]) -> Candidates:
+        found: list[tuple[int, Route]] = []
+        for shape in shapes:
+            found += shape.routes.get(shape.key(segments), ())
+        return self._in_order(found)
 
     def _in_order(self, found: list[tuple[int, Route]]) -> Candidates:
         return Candidates.of((route for _, route in sorted(found, key=itemgetter(0))), self._default)
+
+
+def _add(shapes: dict[tuple[object, ...], _Shape], order: int, route: Route) -> None:
+    path = route.path
+    places = tuple(place for place, _ in path.literals)
+    tail = path.tail is not None
+    form = (path.length, tail, places)
+    shape = shapes.get(form)
+    if shape is None:
+        shape = shapes[form] = _Shape(path.length, tail, itemgetter(*places) if places else _nothing, {}, {})
+    spelled = [""] * path.length
+    for place, literal in path.literals:
+        spelled[place] = literal
+    shape.routes.setdefault(shape.key(spelled), []).append((order, route))
 
 
 def _nothing(_segments: list[str]) -> tuple[()]:

@@ -29,7 +29,7 @@ READING: Final = ("GET", "HEAD", "OPTIONS")
 PASS_TIMEOUT_MS: Final = 600_000
 """A call to somebody else's host: as patient as the SDKs of model APIs are."""
 
-_OVERRIDES: Final = (b"x-http-method-override", b"x-method-override", b"x-http-method")
+_OVERRIDES: Final = frozenset({b"x-http-method-override", b"x-method-override", b"x-http-method"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +209,9 @@ def _passing(fleet: Fleet) -> Route:
 
 
 def _check_override(call: Call) -> None:
-    for name in _OVERRIDES:
-        value = call.headers.get(name)
-        if value is not None and value.strip().upper() != call.method.encode("latin-1"):
+    if not _OVERRIDES.isdisjoint(call.headers):
+        method = call.method.encode("latin-1")
+        if any(call.headers.get(name, method).strip().upper() != method for name in _OVERRIDES):
             raise _override(call)
     if "_method=" in call.query:
         said = parse_qs(call.query, keep_blank_values=True).get("_method", ())
