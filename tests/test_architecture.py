@@ -23,7 +23,7 @@ LEVEL = {
     "cli": 5,
     "__main__": 6,
 }
-"""Imports point to the same area or to a lower level; ``pipeline`` names Protocols, so it reaches core and telemetry only."""
+"""Imports point to the same area or to a lower level; ``pipeline`` also stays out of the two rooms it joins."""
 
 OWNERS = {
     "redis": {"gate"},

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple, Self
 
-from sidecar.core.pattern import PathPattern
 from sidecar.core.route import Route
 
 
