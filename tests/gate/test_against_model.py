@@ -9,6 +9,7 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     consumes,
+    initialize,
     invariant,
     rule,
     run_state_machine_as_test,
@@ -20,6 +21,21 @@ from tests.gate.scripts import Scripts, claim
 from tests.servers import Server
 
 LIMITS = {"global": 2, "tenant": 1}
+LOCKS = st.sampled_from([(), ("a",), ("a",), ("b",), ("a", "b")])
+TERMS = st.one_of(
+    *(
+        st.fixed_dictionaries(
+            {
+                "locks": LOCKS,
+                "until": st.sampled_from(["change", "window"]),
+                "resend": st.just(resend_ms is not None),
+                "resend_ms": st.just(resend_ms or 0),
+                "quarantine": st.sampled_from(["deadline", "deadline", "resolved"]),
+            }
+        )
+        for resend_ms in (None, 0, 20_000)
+    )
+)
 STEPS = settings(
     max_examples=120,
     stateful_step_count=40,
@@ -42,29 +58,33 @@ class Machine(RuleBasedStateMachine):
         self.count = 0
         self.claims: dict[str, Claim] = {}
         self.fences: dict[str, int] = {}
+        self.terms: dict[str, dict[str, Any]] = {}
 
     def teardown(self) -> None:
         self.lua.client.close()
 
+    @initialize(x=TERMS, y=TERMS)
+    def twins_are_of_one_kind(self, x: dict[str, Any], y: dict[str, Any]) -> None:
+        """Calls of one intent come from one route, so they need the same entities on the same terms."""
+        self.terms = {"x": x, "y": y}
+
     @rule(
         target=calls,
-        intent=st.sampled_from([None, None, "x", "y"]),
-        locks=st.sampled_from([(), ("a",), ("a",), ("b",), ("a", "b")]),
+        intent=st.sampled_from([None, "x", "y"]),
+        locks=LOCKS,
         caps=st.sampled_from([(), ("global",), ("tenant",), ("tenant",), ("global", "tenant")]),
-        until=st.sampled_from(["change", "window"]),
         fingerprint=st.sampled_from(["", "", "", "", "f"]),
-        resend=st.sampled_from([(False, 0), (True, 0), (True, 20_000)]),
-        quarantine=st.sampled_from(["deadline", "deadline", "resolved"]),
         timeout_ms=st.sampled_from([5_000, 30_000]),
         depth=st.sampled_from([(100, 100), (100, 100), (2, 100), (100, 2)]),
         tenant=st.sampled_from(["t1", "t2"]),
         mode=st.sampled_from(["ask", "ask", "ask", "now"]),
     )
-    def come(self, caps: tuple[str, ...], resend: tuple[bool, int], mode: str, **others: Any) -> str:
+    def come(self, intent: str | None, caps: tuple[str, ...], mode: str, **others: Any) -> str:
         self.count += 1
         name = f"c{self.count:03}"
         limits = {cap: LIMITS[cap] for cap in caps}
-        self.claims[name] = claim(name, caps=limits, resend=resend[0], resend_ms=resend[1], **others)
+        terms = others | self.terms.get(intent or "", {})
+        self.claims[name] = claim(name, intent, caps=limits, **terms)
         self.ask(name, mode)
         return name
 

@@ -12,6 +12,7 @@ from sidecar.core.outcome import NOT_SENT, Outcome
 from sidecar.core.refusal import Refusal
 from sidecar.gate.gate import Gate
 from sidecar.gate.lease import Lease, Ungated
+from sidecar.gate.observer import Nobody
 from sidecar.tasks import spawn
 from tests.gate.conftest import Open
 from tests.gate.scripts import claim
@@ -157,12 +158,22 @@ async def test_leaving_a_lease_settles_what_nobody_settled(
     assert await gate.leases() == [] or becomes != "free"
 
 
+class Counting(Nobody):
+    def __init__(self) -> None:
+        self.scripts: list[str] = []
+
+    def store_seconds(self, script: str, seconds: float) -> None:
+        self.scripts.append(script)
+
+
 async def test_a_lease_is_settled_exactly_once(open_gate: Open) -> None:
-    gate = await open_gate()
+    observer = Counting()
+    gate = await open_gate(observer=observer)
     async with await held(gate, claim("c1", "x")) as lease:
         lease.sending()
         await lease.settle(DONE)
         await lease.settle(Outcome("unknown"))
+    assert observer.scripts.count("settle") == 1
     assert isinstance(await gate.admit(claim("c2", "x")), Replay)
 
 

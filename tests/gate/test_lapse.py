@@ -180,3 +180,9 @@ def test_a_re_send_that_comes_later_passes_who_waits_for_what_only_it_may_have(s
     scripts.admit(claim("other", "y", ("a",)))
     assert scripts.admit(claim("c2", "x", **put))[0] == "granted"
     assert scripts.states()["other"] == "waiting"
+
+
+def test_a_twin_of_a_dead_call_is_told_so_even_before_any_sweep(scripts: Scripts) -> None:
+    scripts.grant(claim("c1", "x"))
+    scripts.now += 15_000
+    assert scripts.admit(claim("c2", "x"))[0] == "unknown"

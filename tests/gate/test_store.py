@@ -306,3 +306,19 @@ def test_the_breaker_opens_within_a_second() -> None:
 
     assert link.SILENCE_S + link._LOOK_S < 1.0
     assert store_module.CONNECT_S < 1.0
+
+
+async def test_a_cancelled_settle_that_never_reached_the_store_is_written_later(
+    gate: Gate, server: Server
+) -> None:
+    lease = await held(gate, claim("c1", "x"))
+    server.pause()
+    settling = soon(lease.settle(DONE))
+    await asyncio.sleep(0)
+    settling.cancel()
+    await asyncio.gather(settling, return_exceptions=True)
+    await server.kill()  # with the command unread
+    await server.start()
+    await up(gate)
+    assert await gate.drain(10)
+    assert isinstance(await gate.admit(claim("c2", "x")), Replay)
