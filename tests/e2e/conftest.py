@@ -35,7 +35,11 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def server(serve: Serve) -> Server:
-    """A store of the test's own, to kill and to start again."""
-    it = serve()
+    """A store of the test's own, to kill and to start again.
+
+    With ``everysec`` a server whose disk is slow answers up to two seconds before it writes, so a kill may take what it
+    acknowledged; what the gate does then has tests of its own.
+    """
+    it = serve(None, "--appendfsync", "always")
     await it.start()
     return it
