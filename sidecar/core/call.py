@@ -17,9 +17,8 @@ class Headers(dict[bytes, bytes]):
     __slots__ = ("raw",)
 
     def __init__(self, raw: RawHeaders) -> None:
-        dict.__init__(
-            self, {name.lower(): value for name, value in reversed(raw)}
-        )  # super() costs as much again
+        for name, value in reversed(raw):  # so that the first of a name stands
+            self[name.lower()] = value
         self.raw = raw
         """In the order and spelling they came in."""
 

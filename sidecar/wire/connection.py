@@ -28,7 +28,7 @@ from sidecar.wire import reply
 from sidecar.wire.body import Body
 from sidecar.wire.exchange import Exchange
 from sidecar.wire.framing import Decoder, decoder
-from sidecar.wire.head import END, Partial, bad_request, parse
+from sidecar.wire.head import END, Head, Partial, bad_request
 from sidecar.wire.held import Held
 from sidecar.wire.intake import call_of
 from sidecar.wire.shared import Shared
@@ -251,7 +251,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, head: bytes, rest: bytes) -> None:
         shared = self._shared
-        parsed = parse(head)
+        parsed = Head(head)
         call = call_of(parsed, shared.next_id())
         length = parsed.length
         body = Body(self, length)

@@ -11,7 +11,8 @@ callbacks look at the bytes as they come, so that what can never become a head i
 in the same order decide both ways: what a client hears does not depend on how the network cut its bytes.
 """
 
-from typing import Final, NamedTuple
+import re
+from typing import Final
 
 import httptools
 
@@ -26,55 +27,50 @@ MAX_FIELDS: Final = 200
 END: Final = b"\r\n\r\n"
 
 
-class Head(NamedTuple):
+class Head:
     """A request head that follows every rule of the syntax and of the framing."""
 
-    method: str
-    target: str
-    headers: Headers
-    http_1_0: bool
-    length: int | None
-    """Content-Length; 0 where there is no body, None where it is chunked."""
-    close: bool
-    """The client wants, or must have, the connection closed after the answer."""
-    upgrade: bool
-    expects: bool
-    """The client waits for a 100 before it sends its body."""
+    __slots__ = ("close", "expects", "headers", "http_1_0", "length", "method", "origin", "path", "query")
+
+    def __init__(self, data: bytes) -> None:
+        """``data`` is everything up to and including the first empty line.  Raises Refusal."""
+        self.method, self.origin, self.path, self.query, minor = _request_line(data).groups()
+        """Of the target ``http://host/path?query``, the origin is ``http://host``.  None for what is not there."""
+        self.http_1_0 = http_1_0 = minor == "0"
+        raw = _Fields()
+        _feed(httptools.HttpRequestParser(raw), data)
+        if len(raw) > MAX_FIELDS:
+            raise _too_large(f"It has {len(raw)} fields; at most {MAX_FIELDS} are taken.")
+        self.headers = headers = Headers(raw)
+        if b"host" not in headers or headers.repeats:
+            _check_host(headers, http_1_0)
+        self.close = http_1_0
+        """The client wants, or must have, the connection closed after the answer."""
+        if b"connection" in headers and (headers[b"connection"] != b"keep-alive" or headers.repeats):
+            self._read_connection()
+        if b"transfer-encoding" in headers:
+            _check_coding(headers, http_1_0)
+            self.length: int | None = None
+        else:
+            self.length = int(headers[b"content-length"]) if b"content-length" in headers else 0
+        """Content-Length; 0 where there is no body, None where it is chunked."""
+        self.expects = b"expect" in headers and self.length != 0 and not http_1_0 and _continues(headers)
+        """The client waits for a 100 before it sends its body."""
+
+    def _read_connection(self) -> None:
+        options = _options(self.headers)
+        self.close = self.http_1_0 or b"close" in options
+        if b"upgrade" in options and (self.http_1_0 or _offers_http2(self.headers)):
+            self.headers = _without_upgrade(self.headers)
 
 
-def parse(data: bytes) -> Head:
-    """``data`` is everything up to and including the first empty line.  Raises Refusal."""
-    method, target, http_1_0 = _request_line(data[: data.find(b"\n")])
-    fields = _Fields()
-    _feed(httptools.HttpRequestParser(fields), data)
-    raw = fields.raw
-    if len(raw) > MAX_FIELDS:
-        raise _too_large(f"It has {len(raw)} fields; at most {MAX_FIELDS} are taken.")
-    headers = Headers(raw)
-    _check_host(headers, http_1_0)
-    close, upgrade = http_1_0, False
-    connection = headers.get(b"connection")
-    if connection is not None and connection != b"keep-alive":
-        options = _options(headers)
-        close = http_1_0 or b"close" in options
-        upgrade = b"upgrade" in options and b"upgrade" in headers and not http_1_0
-        if upgrade and _offers_http2(headers):
-            headers, upgrade = _without_upgrade(headers), False
-    length = _length(headers, http_1_0)
-    expects = b"expect" in headers and length != 0 and not http_1_0 and _continues(headers)
-    return Head(method, target, headers, http_1_0, length, close, upgrade, expects)
-
-
-class _Fields:
+class _Fields(list[tuple[bytes, bytes]]):
     """What the parser calls back."""
 
-    __slots__ = ("raw",)
-
-    def __init__(self) -> None:
-        self.raw: list[tuple[bytes, bytes]] = []
+    __slots__ = ()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.raw.append((name, value.rstrip()))  # llhttp leaves trailing blanks on
+        self.append((name, value.rstrip()))  # llhttp leaves trailing blanks on
 
 
 class Partial:
@@ -112,7 +108,7 @@ class Partial:
             if self._data[:1] == _TLS or len(self._data) > MAX_LINE_BYTES:
                 _request_line(bytes(self._data[: MAX_LINE_BYTES + 1]))
             return False
-        _request_line(bytes(self._data[:end]))
+        _request_line(bytes(self._data[: end + 1]))
         self._probe = httptools.HttpRequestParser(object())
         return True
 
@@ -126,18 +122,18 @@ class Partial:
 
 _TLS: Final = b"\x16"
 """The first byte of a handshake."""
-_VERSIONS: Final = {"HTTP/1.1\r": False, "HTTP/1.0\r": True}
+_LINE: Final = re.compile(
+    r"([A-Z-]+) ([A-Za-z]+://[^/?# \r\n]*)?([^?# \r\n]*)(?:\?([^# \r\n]*))? HTTP/1\.([01])\r\n"
+)
+"""RFC 9112 section 3, with the target in its parts.  llhttp knows better which characters may be in those."""
 
 
-def _request_line(line: bytes) -> tuple[str, str, bool]:
-    """``line`` goes up to its LF.  llhttp checks the characters of method and target; this, all the rest."""
-    parts = line.decode("latin-1").split(" ")
-    if len(parts) != 3 or len(line) > MAX_LINE_BYTES or line[:1] == _TLS:
-        raise _bad_line(line)
-    http_1_0 = _VERSIONS.get(parts[2])
-    if http_1_0 is None:
-        raise _bad_line(line)
-    return parts[0], parts[1], http_1_0
+def _request_line(data: bytes) -> re.Match[str]:
+    """The method; the target's origin, path and query; and the minor version."""
+    match = _LINE.match(data.decode("latin-1"))
+    if match is None or match.end() > MAX_LINE_BYTES + 1:
+        raise _bad_line(data[: data.find(b"\n")] if b"\n" in data else data)
+    return match
 
 
 def _bad_line(line: bytes) -> Refusal:
@@ -150,6 +146,8 @@ def _bad_line(line: bytes) -> Refusal:
         return _too_large(f"Its first line is longer than {MAX_LINE_BYTES} bytes.")
     if not line.endswith(b"\r"):
         return bad_request("its first line does not end in CR LF")
+    if b"#" in line:
+        return bad_request("its target has a fragment (#...), which stays with the client")
     return bad_request("its first line is not METHOD, blank, target, blank, HTTP/1.1 (or HTTP/1.0)")
 
 
@@ -164,24 +162,19 @@ def _feed(parser: httptools.HttpRequestParser, data: bytes) -> None:
 
 def _check_host(headers: Headers, http_1_0: bool) -> None:
     """RFC 9112 section 3.2: exactly one, except on HTTP/1.0."""
-    if b"host" not in headers:
-        if not http_1_0:
-            raise bad_request("it has no Host field")
-    elif headers.repeats and len(headers.all(b"host")) > 1:
+    if len(headers.all(b"host")) > 1:
         raise bad_request("it has more than one Host field")
+    if b"host" not in headers and not http_1_0:
+        raise bad_request("it has no Host field")
 
 
-def _length(headers: Headers, http_1_0: bool) -> int | None:
-    """RFC 9112 section 6.3.  llhttp has refused what is malformed, doubled or contradictory."""
-    coding = headers.get(b"transfer-encoding")
-    if coding is None:
-        length = headers.get(b"content-length")
-        return 0 if length is None else int(length)
+def _check_coding(headers: Headers, http_1_0: bool) -> None:
+    """RFC 9112 section 6.1.  llhttp has refused what does not end in ``chunked``."""
     if http_1_0:
         raise bad_request("Transfer-Encoding is not part of HTTP/1.0")
-    if coding.lower() != b"chunked" or (headers.repeats and len(headers.all(b"transfer-encoding")) > 1):
+    codings = headers.all(b"transfer-encoding")
+    if len(codings) > 1 or codings[0].lower() != b"chunked":
         raise bad_request("the only Transfer-Encoding taken is chunked")
-    return None
 
 
 def _options(headers: Headers) -> set[bytes]:
@@ -202,7 +195,7 @@ def _offers_http2(headers: Headers) -> bool:
 def _without_upgrade(headers: Headers) -> Headers:
     """An upgrade to HTTP/2 is not offered on: the calls inside it could not be seen, and none would be gated.
 
-    A server may always ignore an upgrade (RFC 9110 section 7.8), so to the client this is ordinary HTTP/1.1.
+    A server may always ignore an upgrade, and one that HTTP/1.0 asks for it must (RFC 9110 section 7.8).
     """
     dropped = {b"upgrade", b"http2-settings"}
     options = b", ".join(sorted(_options(headers) - dropped))

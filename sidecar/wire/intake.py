@@ -7,6 +7,7 @@ target and Host disagree the target wins (section 3.2.2); Host must be well-form
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Literal
@@ -24,65 +25,67 @@ _HOW_TO: Final = (
     " address and call the tool by its own URL, or call http://THIS-ADDRESS/_tool/TOOL/PATH with a configured"
     " tool's name."
 )
+_NO_URL: Final = "its target is neither an http:// nor an https:// URL"
+_PORTS: Final[Mapping[str, tuple[Literal["http", "https"], int]]] = {
+    "http": ("http", 80),
+    "https": ("https", 443),
+}
 
 
 def call_of(head: Head, call_id: str) -> Call:
     """The call that ``head`` asks for.  Raises Refusal ``bad-request``."""
-    target = head.target
-    host_field = head.headers.text(b"host")
-    if host_field is not None:
-        authority(host_field)
-    if head.method == "CONNECT":
+    headers = head.headers
+    if b"host" in headers:
+        _check_host(headers[b"host"])
+    method, path, query = head.method, head.path, head.query
+    if method == "CONNECT":
         return _connect(head, call_id)
-    if target.startswith("http://"):
-        return _forward(head, call_id, "http", 80, target[7:])
-    if target.startswith(REVERSE):
+    if head.origin is None:
         return _reverse(head, call_id)
-    if target.startswith("/") or target == "*":
-        raise Refusal("bad-request", _HOW_TO)
-    scheme, separator, rest = target.partition("://")
-    match scheme.lower(), bool(separator):
-        case "https", True:
-            return _forward(head, call_id, "https", 443, rest)
-        case "http", True:
-            return _forward(head, call_id, "http", 80, rest)
-    raise bad_request("its target is neither an http:// nor an https:// URL")
-
-
-def _forward(head: Head, call_id: str, scheme: Literal["http", "https"], port: int, rest: str) -> Call:
-    if "#" in rest:
-        raise bad_request("its target has a fragment (#...), which stays with the client")
-    before, mark, query = rest.partition("?")
-    where, slash, path = before.partition("/")
-    path = (
-        "*" if head.method == "OPTIONS" and not slash and not mark else f"/{path}"
-    )  # RFC 9112 section 3.2.4
-    host, named = authority(where)
-    return Call(call_id, head.method, scheme, host, named or port, path, query, head.headers, "forward")
+    scheme, host, port = _origin(head.origin)
+    if not path:  # RFC 9112 section 3.2.4
+        path = "*" if method == "OPTIONS" and query is None else "/"
+    return Call(call_id, method, scheme, host, port, path, query or "", headers, "forward")
 
 
 def _connect(head: Head, call_id: str) -> Call:
     if head.length != 0:
         raise bad_request("a CONNECT has no body")
-    host, port = authority(head.target)
-    if port is None:
+    host, port = authority(head.path)
+    if port is None or head.origin is not None or head.query is not None:
         raise bad_request("CONNECT needs host:port as its target")
     return Call(call_id, "CONNECT", "https", host, port, "/", "", head.headers, "connect")
 
 
 def _reverse(head: Head, call_id: str) -> Call:
     """Host, port and scheme are the tool's to say, so they stay empty here."""
-    target = head.target
-    if "#" in target:
-        raise bad_request("its target has a fragment (#...), which stays with the client")
-    path, _, query = target[len(REVERSE) :].partition("?")
-    tool, _, path = path.partition("/")
+    if not head.path.startswith(REVERSE):
+        if head.path.startswith("/") or head.path == "*":
+            raise Refusal("bad-request", _HOW_TO)
+        raise bad_request(_NO_URL)
+    tool, _, path = head.path[len(REVERSE) :].partition("/")
     if not _TOOL.fullmatch(tool):
         raise Refusal("bad-request", f"No tool's name follows {REVERSE} in the path. {_HOW_TO}")
+    query = head.query or ""
     return Call(call_id, head.method, "http", "", 0, f"/{path}", query, head.headers, "reverse", tool)
 
 
 @lru_cache(maxsize=4096)
+def _origin(text: str) -> tuple[Literal["http", "https"], str, int]:
+    """``scheme://authority`` into scheme, host and port.  Raises Refusal ``bad-request``."""
+    scheme, _, where = text.partition("://")
+    known = _PORTS.get(scheme.lower())
+    if known is None:
+        raise bad_request(_NO_URL)
+    host, port = authority(where)
+    return known[0], host, port or known[1]
+
+
+@lru_cache(maxsize=4096)
+def _check_host(field: bytes) -> None:
+    authority(field.decode("latin-1"))
+
+
 def authority(text: str) -> tuple[str, int | None]:
     """``host``, ``host:port`` or ``[v6]:port`` into host and port.  Raises Refusal ``bad-request``.
 

@@ -2,13 +2,13 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.refusal import Refusal
-from sidecar.wire.head import parse
+from sidecar.wire.head import Head
 from sidecar.wire.intake import call_of
 
 
 def call(method: str, target: str, host: str = "other.test", extra: str = "") -> Call:
     return call_of(
-        parse(f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{extra}\r\n".encode("latin-1")), "c-1"
+        Head(f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{extra}\r\n".encode("latin-1")), "c-1"
     )
 
 
