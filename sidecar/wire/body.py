@@ -7,7 +7,7 @@ body of any size passes with flat memory.
 """
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 from sidecar.core.call import RawHeaders
 
@@ -79,6 +79,7 @@ class Body:
 
     @property
     def whole(self) -> bytes | None:
+        """The entire body, where it has arrived already and nobody pulled yet; else None."""
         if not self._ended or self._pulled:
             return None
         if len(self._pieces) > 1:
@@ -108,3 +109,23 @@ class Body:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class Whole:
+    """A body that was all here before anybody asked: a ``Body`` at its end, without what led there."""
+
+    __slots__ = ("length", "whole")
+
+    ended: Final = True
+    trailers: RawHeaders = ()
+
+    def __init__(self, content: bytes) -> None:
+        self.length: int | None = len(content)
+        self.whole: bytes | None = content
+
+    def fail(self, error: Exception) -> None:
+        """After the end this is no news."""
+
+    async def read(self) -> bytes:
+        content, self.whole = self.whole, None
+        return content or b""

@@ -11,7 +11,7 @@ exchange or of the idle wait.  A small answer that arrives in one segment wakes 
 import asyncio
 import math
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Protocol, cast
 
 from sidecar.core.call import Headers
@@ -31,6 +31,10 @@ class Home(Protocol):
         """The channel is idle and may carry another exchange."""
         ...
 
+    def announced(self, channel: "Channel", keep_alive_s: float) -> None:
+        """The upstream said how long it keeps the connection idle."""
+        ...
+
     def forget(self, channel: "Channel") -> None:
         """The channel is of no more use."""
         ...
@@ -46,13 +50,13 @@ class Channel(asyncio.Protocol):
         "_inform",
         "_loop",
         "_reader",
-        "_request",
         "_room",
         "_transport",
         "_upload",
         "deadline",
-        "idle_since",
-        "keep_alive_s",
+        "fresh_s",
+        "idle_s",
+        "idle_since_s",
         "key",
         "stale",
     )
@@ -60,9 +64,11 @@ class Channel(asyncio.Protocol):
     def __init__(self, home: Home, key: tuple[str, str, int], loop: asyncio.AbstractEventLoop) -> None:
         self.key = key
         self.deadline = math.inf
-        self.idle_since = 0.0
-        self.keep_alive_s = math.inf
-        """How long the upstream said it keeps an idle connection."""
+        self.idle_since_s = 0.0
+        self.idle_s: float
+        """It may stay idle this long; the pool's to know."""
+        self.fresh_s: float
+        """A request with an effect takes it when it was idle for no longer than this."""
         self.stale = False
         """It closed before a byte of the answer: perhaps it had given the connection up before the request
         left."""
@@ -73,7 +79,6 @@ class Channel(asyncio.Protocol):
         self._exchange: asyncio.Future[LiveAnswer] | None = None
         self._upload: asyncio.Task[None] | None = None
         self._room: asyncio.Future[None] | None = None
-        self._request: Outbound
         self._inform: Inform
         self._transport: asyncio.Transport
 
@@ -85,16 +90,14 @@ class Channel(asyncio.Protocol):
     # What a caller does.
 
     def start(
-        self, request: Outbound, pieces: Sequence[bytes], deadline: float, inform: Inform
+        self, request: Outbound, pieces: Iterable[bytes], deadline: float, inform: Inform
     ) -> asyncio.Future[LiveAnswer]:
         """Write ``pieces``, at once, and promise the answer; the future may raise Refusal."""
-        for piece in pieces:
-            self._transport.write(piece)
-        self._request = request
+        self._transport.writelines(pieces)
+        self._reader.request = request
         self._inform = inform
         self.deadline = deadline
-        self._reader.expect(request)
-        exchange = self._exchange = self._loop.create_future()
+        self._exchange = exchange = self._loop.create_future()
         return exchange
 
     def upload(self, work: Coroutine[None, None, None]) -> None:
@@ -128,7 +131,9 @@ class Channel(asyncio.Protocol):
         if self._exchange is None:
             self.close()
         else:
-            self.break_off(timed_out(self.key[1], self._request.timeout_ms, safe=self._request.safe))
+            self.break_off(
+                timed_out(self.key[1], self._reader.request.timeout_ms, safe=self._reader.request.safe)
+            )
 
     def stop(self) -> None:
         """The sidecar stops."""
@@ -183,8 +188,8 @@ class Channel(asyncio.Protocol):
             return
         if reader.complete:
             self._finish(answer)
-        elif self._upload is not None and answer.status >= 300:
-            self._stop_upload()  # it made up its mind without the rest; a 2xx may still want it
+        elif answer.status >= 300 and self._stop_upload():
+            reader.reusable = False  # it made up its mind without the rest; a 2xx may still want it
         if not exchange.done():
             exchange.set_result(answer)
 
@@ -193,7 +198,9 @@ class Channel(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             self.close()
-        elif self._ended_cleanly() and (answer := self._reader.end()) is not None:
+        elif (
+            self._reader is not None and self._ended_cleanly() and (answer := self._reader.end()) is not None
+        ):
             self._finish(answer)
             if not exchange.done():
                 exchange.set_result(answer)
@@ -221,16 +228,17 @@ class Channel(asyncio.Protocol):
     def _finish(self, answer: LiveAnswer) -> None:
         """The answer is complete: another exchange may have the connection, before anybody even read it."""
         self._exchange = None
-        self._stop_upload()
         self._inform = _nobody  # an idle connection keeps neither the agent
-        self._reader.answer = None  # nor the body
-        early = self._reader.early
-        if early is not None:
-            self._hand_over(answer, early)
-        elif self._reader.reusable and self._room is None:
+        reader = self._reader
+        reader.forget()  # nor the answer
+        if self._upload is not None and self._stop_upload():
+            reader.reusable = False
+        if reader.early is not None:
+            self._hand_over(answer, reader.early)
+        elif reader.reusable and self._room is None:
             keep_alive = answer.headers.get(b"keep-alive")
             if keep_alive is not None:
-                self.keep_alive_s = _keep_alive_s(keep_alive)
+                self._home.announced(self, _keep_alive_s(keep_alive))
             self._home.release(self)
         else:
             self.close()
@@ -265,13 +273,14 @@ class Channel(asyncio.Protocol):
         self._fail(f"{how} {where}")
 
     def _fail(self, why: str) -> None:
-        self.break_off(failed(self.key[1], why, safe=self._request.safe))
+        self.break_off(failed(self.key[1], why, safe=self._reader.request.safe))
 
-    def _stop_upload(self) -> None:
+    def _stop_upload(self) -> bool:
+        """Whether there was something to stop: the connection then holds half a request."""
         upload, self._upload = self._upload, None
-        if upload is not None and not upload.done():
-            upload.cancel()
-            self._reader.reusable = False
+        if upload is None or upload.done():
+            return False
+        return upload.cancel()
 
     def _end(self) -> None:
         self._closed = True

@@ -12,6 +12,7 @@ all connections stands in for a timer per call.
 
 import asyncio
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
 from sidecar.wire.channel import Channel
@@ -45,7 +46,7 @@ class Pool:
     def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._limits = limits
         self._loop = loop
-        self._idle: dict[Key, list[Channel]] = {}
+        self._idle: defaultdict[Key, list[Channel]] = defaultdict(list)
         self._idle_count = 0
         self._open: set[Channel] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -53,13 +54,13 @@ class Pool:
     def __repr__(self) -> str:
         return f"<Pool {len(self._open) - self._idle_count} busy, {self._idle_count} idle>"
 
-    def take(self, key: Key, *, fresh: bool) -> Channel | None:
+    def take(self, key: Key, now_s: float, *, fresh: bool) -> Channel | None:
         """An idle channel, the youngest, or None; ``fresh`` for a request that must not meet a closing
         one."""
         idle = self._idle.get(key)
         while idle:
             channel = idle[-1]
-            if fresh and self._loop.time() > min(channel.idle_since + self._limits.fresh_s, channel.deadline):
+            if fresh and now_s - channel.idle_since_s > channel.fresh_s:
                 return None
             idle.pop()
             self._idle_count -= 1
@@ -70,21 +71,23 @@ class Pool:
     def add(self, channel: Channel) -> None:
         """A channel was connected; it is busy until it is released."""
         self._open.add(channel)
+        self.announced(channel, math.inf)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
+    def announced(self, channel: Channel, keep_alive_s: float) -> None:
+        """The upstream said how long it keeps the connection idle; our own limits hold all the same."""
+        channel.idle_s = min(self._limits.idle_s, keep_alive_s - MARGIN_S)
+        channel.fresh_s = min(self._limits.fresh_s, channel.idle_s)
+
     def release(self, channel: Channel) -> None:
+        """It is idle and may carry another exchange."""
         if self._idle_count >= self._limits.max_idle:
             channel.close()
             return
-        now = channel.idle_since = self._loop.time()
-        channel.deadline = now + self._limits.idle_s
-        if channel.keep_alive_s < math.inf:
-            channel.deadline = min(channel.deadline, now + channel.keep_alive_s - MARGIN_S)
-        idle = self._idle.get(channel.key)
-        if idle is None:
-            idle = self._idle[channel.key] = []
-        idle.append(channel)
+        channel.idle_since_s = now_s = self._loop.time()
+        channel.deadline = now_s + channel.idle_s
+        self._idle[channel.key].append(channel)
         self._idle_count += 1
 
     def forget(self, channel: Channel) -> None:

@@ -16,22 +16,25 @@ _NEVER_IN_TRAILERS = frozenset(
 """RFC 9110 section 6.5.1: fields for framing, routing and authentication."""
 _OURS = (b"proxy-", b"x-agent-")
 """What is said to the proxy does not leave by the back door either."""
+_LENGTH = b"Content-Length: %d\r\n"
 _field = b": ".join
 
 
-def whole(request: Outbound, body: bytes) -> list[bytes]:
-    """The request with its whole body, as what to write: one piece where it is small."""
-    if not body and request.method in _NO_BODY_EXPECTED:
-        return [_head(request, b"")]
-    head = _head(request, b"Content-Length: %d\r\n" % len(body))
-    return [head + body] if len(body) <= JOIN_BYTES else [head, body]
+def opening(request: Outbound, body: bytes | Body) -> tuple[tuple[bytes, ...], Body | None]:
+    """What to write at once, and the body that must follow by ``stream``; None where all of it is here already.
 
-
-def head_before(request: Outbound, body: Body) -> list[bytes]:
-    """The head of a request whose body follows by ``stream``."""
-    if body.length is None:
-        return [_head(request, b"Transfer-Encoding: chunked\r\n")]
-    return [_head(request, b"Content-Length: %d\r\n" % body.length)]
+    Raises Refusal ``bad-request``, ``not_sent``, where a line break would make another request of it.
+    """
+    if not isinstance(body, bytes):
+        arrived = body.whole
+        if arrived is None or body.trailers:
+            length = body.length
+            framing = b"Transfer-Encoding: chunked\r\n" if length is None else _LENGTH % length
+            return (_head(request, framing),), body
+        body = arrived
+    size = len(body)
+    head = _head(request, _LENGTH % size if size or request.method not in _NO_BODY_EXPECTED else b"")
+    return ((head + body,) if size <= JOIN_BYTES else (head, body)), None
 
 
 async def stream(body: Body, write: Callable[..., Awaitable[None]]) -> None:
@@ -56,10 +59,12 @@ async def stream(body: Body, write: Callable[..., Awaitable[None]]) -> None:
 
 
 def _head(request: Outbound, framing: bytes) -> bytes:
-    fields = b"\r\n".join(map(_field, request.headers))
-    if fields.count(b"\n") != len(request.headers) - 1 or b"\n" in request.target:
+    headers = request.headers
+    fields = b"\r\n".join(map(_field, headers))
+    head = b"%b %b HTTP/1.1\r\n%b\r\n%b\r\n" % (request.method.encode(), request.target, fields, framing)
+    if head.count(b"\n") != len(headers) + (3 if framing else 2):
         raise Refusal("bad-request", "A header field or the target holds a line break.", outcome="not_sent")
-    return b"%b %b HTTP/1.1\r\n%b\r\n%b\r\n" % (request.method.encode(), request.target, fields, framing)
+    return head
 
 
 def _trailers(trailers: RawHeaders) -> bytes:

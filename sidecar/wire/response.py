@@ -6,6 +6,9 @@ pass and a proxy must not is refused here: HTTP versions other than 1.0 and 1.1,
 ``chunked``, switching protocols unasked, status codes below 100, heads without end.
 
 Nothing here touches a socket: ``Reader`` is fed, and says after each feed what it has.
+
+Most answers arrive whole, in one segment.  So a body starts as the one piece that it may well remain (``Whole``), and
+becomes a ``Body``, with all that this takes, where a second piece follows or the segment ends before the answer does.
 """
 
 from collections.abc import Sequence
@@ -15,13 +18,15 @@ import httptools
 
 from sidecar.core.call import Headers, RawHeaders
 from sidecar.core.outbound import Outbound
-from sidecar.wire.body import Body, Source
+from sidecar.wire.body import Body, Source, Whole
 from sidecar.wire.held import Held
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of status lines and fields, interim answers included; of trailers and chunk extensions likewise."""
 MAX_INTERIM = 16
 """Interim (1xx) answers to one request."""
+MAX_LENGTH_DIGITS = 20
+"""Of a Content-Length; llhttp bounds its value, and leaves zeros in front of it unbounded."""
 _CONTROLS = bytes(range(32)) + b"\x7f"
 
 
@@ -40,7 +45,9 @@ class LiveAnswer:
 
     __slots__ = ("_source", "body", "headers", "reason", "status", "upgraded")
 
-    def __init__(self, status: int, reason: bytes, headers: Headers, body: Body, source: Carrier) -> None:
+    def __init__(
+        self, status: int, reason: bytes, headers: Headers, body: Body | Whole, source: Carrier
+    ) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
@@ -58,61 +65,70 @@ class LiveAnswer:
 
 
 class Reader:
-    """Reads one connection's answers, one exchange at a time: ``expect``, then ``feed`` until
-    ``complete``."""
+    """Reads one connection's answers, one exchange at a time: set ``request``, ``feed`` until ``complete``, take
+    what there is and ``forget``.
+    """
 
     __slots__ = (
+        "_body",
         "_bytes_since_body",
         "_fields",
-        "_head_only",
+        "_headers",
         "_interims",
         "_parser",
+        "_piece",
         "_plain",
         "_reason",
-        "_request",
         "_source",
+        "_status",
         "_until_close",
         "answer",
         "complete",
         "early",
         "heard",
         "interim",
+        "request",
         "reusable",
     )
 
     def __init__(self, source: Carrier) -> None:
         self._source = source
-        self._parser: httptools.HttpResponseParser | None = None
-
-    def expect(self, request: Outbound) -> None:
-        """Get ready for the answer to ``request``, which leaves now."""
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
-        self._request = request
-        self._head_only = request.method == "HEAD"
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._reason = b""
-        self._bytes_since_body = 0
-        self._interims = 0
-        self._until_close = False
-        self._plain = False
-        self.heard = False
-        """A byte of the answer arrived."""
-        self.answer: LiveAnswer | None = None
-        self.interim: Sequence[tuple[int, Headers]] = ()
-        """Interim answers to pass on; whoever does so empties it."""
-        self.complete = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._status: int
+        self._until_close: bool
+        self.request: Outbound
+        """What the next answer is to."""
         self.reusable = False
         """Once complete: another request may follow on this connection."""
         self.early: bytes | None = None
         """After a 101: the bytes that followed its head."""
+        self.interim: Sequence[tuple[int, Headers]] = ()
+        """Interim answers to pass on; whoever does so empties it."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Keep nothing of an answer, and get ready for the next."""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._reason = b""
+        self._bytes_since_body = 0
+        self._interims = 0
+        self._plain = False
+        self._headers: Headers | None = None
+        self._piece = b""
+        self._body: Body | None = None
+        self.heard = False
+        """A byte of the answer arrived."""
+        self.answer: LiveAnswer | None = None
+        self.complete = False
 
     def feed(self, data: bytes) -> None:
         """Take a segment.  Raises Malformed, after which the connection is good for nothing."""
         if not self.heard:
-            self._first(data)
+            self.heard = True
+            self._plain = data.startswith(b"HTTP/1.1 ")
+            if data[0] != 0x48:  # H: llhttp would also take RTSP and ICE, and skip line breaks
+                raise Malformed("something that is not HTTP")
         self._bytes_since_body += len(data)
-        assert self._parser is not None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -123,36 +139,49 @@ class Reader:
                 raise error.__context__ from None
             if not self.complete:  # else it is garbage after an answer that stands
                 raise Malformed(f"something that is not HTTP ({error})") from None
-        if self._bytes_since_body > MAX_HEAD_BYTES and not self.complete:
-            raise Malformed(f"more than {MAX_HEAD_BYTES} bytes of header or trailer fields")
-        if self._head_only and self.complete:
+        if not self.complete:
+            if self._bytes_since_body > MAX_HEAD_BYTES:
+                raise Malformed(f"more than {MAX_HEAD_BYTES} bytes of header or trailer fields")
+            if self._headers is not None:
+                self._go_live(self._headers)
+        elif self.request.method == "HEAD":
             self._after_head_only(data)
 
     def end(self) -> LiveAnswer | None:
         """The upstream closed its side cleanly: the answer, where that completes it."""
-        if self.answer is None or not self._until_close:
+        if self._body is None or not self._until_close:
             return None
-        self.answer.body.end()
+        self._body.end()
         self.complete = True
         return self.answer
-
-    def _first(self, data: bytes) -> None:
-        if data[0] != 0x48:  # H: llhttp would also take RTSP and ICE, and skip line breaks
-            raise Malformed("something that is not HTTP")
-        self.heard = True
-        self._plain = data.startswith(b"HTTP/1.1 ")
 
     def _after_head_only(self, data: bytes) -> None:
         """llhttp cannot be told that an answer to HEAD has no body, so its parser is at a loss from here
         on."""
-        self._parser = None
+        self._parser = httptools.HttpResponseParser(self)
         if not data.endswith(b"\r\n\r\n"):
             self.reusable = False
+
+    def _go_live(self, headers: Headers) -> Body:
+        """More of the body is to come than its first piece."""
+        body = self._body
+        if body is None:
+            length = headers.get(b"content-length")
+            body = self._body = Body(self._source, None if length is None else int(length))
+            if self._piece:
+                body.feed(self._piece)
+            self._answer(headers, body)
+        return body
+
+    def _answer(self, headers: Headers, body: Body | Whole) -> None:
+        reason = self._reason
+        if reason != b"OK":
+            reason = reason.translate(None, _CONTROLS)
+        self.answer = LiveAnswer(self._status, reason, headers, body, self._source)
 
     # What llhttp calls.
 
     def on_message_begin(self) -> None:
-        self._reason = b""
         if self.complete:
             self.reusable = False  # bytes after the answer
 
@@ -163,38 +192,45 @@ class Reader:
         self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        assert self._parser is not None
         if self.complete:
             return
         fields, self._fields = self._fields, []
         if self._bytes_since_body > MAX_HEAD_BYTES:
             _check_size(fields)
-        status = self._parser.get_status_code()
-        if status < 200 and status != 101:
-            self._on_interim(status, Headers(fields))
-            return
-        if status == 101:
-            self._check_switch()
         headers = Headers(fields)
-        bodyless = self._head_only or status in (101, 204, 304)
-        body = Body(self._source, self._framing(headers, bodyless))
-        reason = self._reason if self._reason == b"OK" else self._reason.translate(None, _CONTROLS)
-        self.answer = LiveAnswer(status, reason, headers, body, self._source)
-        if self._head_only:
+        status = self._parser.get_status_code()
+        if status < 200:
+            if status != 101:
+                self._on_interim(status, headers)
+                return
+            self._check_switch()
+        self._frame(headers, status)
+        self._status = status
+        self._headers = headers
+        if self.request.method == "HEAD":
             self.on_message_complete()
 
     def on_body(self, piece: bytes) -> None:
         self._bytes_since_body = 0
         if self.complete:
             self.reusable = False
-        elif self.answer is not None:
-            self.answer.body.feed(piece)
+        elif self._body is not None:
+            self._body.feed(piece)
+        elif not self._piece:
+            self._piece = piece
+        elif self._headers is not None:
+            self._go_live(self._headers).feed(piece)
 
     def on_message_complete(self) -> None:
-        if self.answer is not None and not self.complete:
-            self.complete = True
+        headers = self._headers
+        if headers is None or self.complete:
+            return
+        self.complete = True
+        if self._body is None and not self._fields:
+            self._answer(headers, Whole(self._piece))
+        else:
             trailers, self._fields = self._fields, []
-            self.answer.body.end(trailers)
+            self._go_live(headers).end(trailers)
 
     def _on_interim(self, status: int, headers: Headers) -> None:
         self._interims += 1
@@ -202,29 +238,32 @@ class Reader:
             raise Malformed(f"the status {status:03d}")
         if self._interims > MAX_INTERIM:
             raise Malformed(f"more than {MAX_INTERIM} interim answers")
+        self._reason = b""
         self._plain = False
         if status != 100:
             self.interim = [*self.interim, (status, headers)]
 
     def _check_switch(self) -> None:
-        assert self._parser is not None
-        asked = any(name.lower() == b"upgrade" for name, _ in self._request.headers)
+        asked = any(name.lower() == b"upgrade" for name, _ in self.request.headers)
         if not (asked and self._parser.should_upgrade()):
             raise Malformed("a switch of protocols that nobody asked for")
 
-    def _framing(self, headers: Headers, bodyless: bool) -> int | None:
-        """How the body ends: its length, or None where chunks or the close tell."""
-        assert self._parser is not None
+    def _frame(self, headers: Headers, status: int) -> None:
+        """Settle how the body ends: by a length, by chunks or by the close."""
         version = "1.1" if self._plain else self._parser.get_http_version()
         if version not in ("1.0", "1.1"):
             raise Malformed(f"an answer in HTTP/{version}")
-        coding = headers.get(b"transfer-encoding")
-        if coding is not None and not (version == "1.1" and _only_chunked(headers)):
-            raise Malformed("a transfer coding other than chunked")
-        length = headers.get(b"content-length")
-        self._until_close = coding is None and length is None and not bodyless
         self.reusable = version == "1.1" and self._parser.should_keep_alive()
-        return None if length is None else int(length)
+        length = headers.get(b"content-length")
+        if length is not None and len(length) > MAX_LENGTH_DIGITS:
+            raise Malformed("a Content-Length of too many digits")
+        self._until_close = False
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None:
+            if version != "1.1" or not _only_chunked(headers):
+                raise Malformed("a transfer coding other than chunked")
+        elif length is None:
+            self._until_close = self.request.method != "HEAD" and status not in (101, 204, 304)
 
 
 def _only_chunked(headers: Headers) -> bool:

@@ -47,15 +47,23 @@ class HttpUpstream:
         more, on a new one.  Raises Refusal: ``upstream-unreachable``, ``upstream-failed``,
         ``upstream-timeout``, ``egress-denied``, and what ``lease.sending`` or ``body.read`` raise.
         """
-        deadline = self._loop.time() + request.timeout_ms / 1000
-        if not isinstance(body, bytes) and (arrived := body.whole) is not None and not body.trailers:
-            body = arrived
-        channel = self._pool.take((request.scheme, request.host, request.port), fresh=not request.safe)
-        again = channel is not None and request.safe and isinstance(body, bytes)
+        now_s = self._loop.time()
+        deadline = now_s + request.timeout_ms / 1000
+        pieces, rest = outgoing.opening(request, body)
+        safe = request.safe
+        channel = self._pool.take((request.scheme, request.host, request.port), now_s, fresh=not safe)
+        again = safe and channel is not None and rest is None
         while True:
             if channel is None:
                 channel = await self._open(request, deadline)
-            exchange = self._start(channel, request, body, lease, inform, deadline)
+            try:
+                lease.sending()
+            except BaseException:
+                self._pool.release(channel)  # nothing was written
+                raise
+            exchange = channel.start(request, pieces, deadline, inform)
+            if rest is not None:
+                channel.upload(self._upload(channel, rest))
             try:
                 return await exchange
             except asyncio.CancelledError:
@@ -87,30 +95,6 @@ class HttpUpstream:
 
     def __repr__(self) -> str:
         return f"<HttpUpstream {self._pool!r}>"
-
-    def _start(
-        self,
-        channel: Channel,
-        request: Outbound,
-        body: bytes | Body,
-        lease: Lease,
-        inform: Inform,
-        deadline: float,
-    ) -> asyncio.Future[LiveAnswer]:
-        try:
-            pieces = (
-                outgoing.whole(request, body)
-                if isinstance(body, bytes)
-                else outgoing.head_before(request, body)
-            )
-            lease.sending()
-        except BaseException:
-            self._pool.release(channel)  # nothing was written
-            raise
-        exchange = channel.start(request, pieces, deadline, inform)
-        if not isinstance(body, bytes):
-            channel.upload(self._upload(channel, body))
-        return exchange
 
     async def _upload(self, channel: Channel, body: Body) -> None:
         try:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.wire.body import HIGH, Body
+from sidecar.wire.body import HIGH, Body, Whole
 from sidecar.wire.response import MAX_HEAD_BYTES, MAX_INTERIM, LiveAnswer, Malformed, Reader
 from tests.wire.scripted import drain, request
 
@@ -30,7 +30,7 @@ class Wire:
 
 def reader(method: str = "GET", **fields: object) -> Reader:
     it = Reader(Wire())
-    it.expect(request(1, method, **fields))
+    it.request = request(1, method, **fields)
     return it
 
 
@@ -93,17 +93,19 @@ def test_trailers_follow_the_body(cut: int) -> None:
 
 @cuts
 @pytest.mark.parametrize("framing", [b"Content-Length: 99", b"Transfer-Encoding: chunked"])
-def test_an_answer_to_head_has_no_body_and_its_connection_carries_on(framing: bytes, cut: int) -> None:
-    it = fed(H + framing + b"\r\n\r\n", cut, "HEAD")
-    assert complete(it)[1] == b""
-    it.expect(request(1))
+def test_an_answer_to_head_has_no_body(framing: bytes, cut: int) -> None:
+    assert complete(fed(H + framing + b"\r\n\r\n", cut, "HEAD"))[1] == b""
+
+
+def test_a_connection_carries_on_after_an_answer_to_head() -> None:
+    it = fed(H + b"Content-Length: 99\r\n\r\n", method="HEAD")
+    assert complete(it)[0].headers[b"content-length"] == b"99"
+    assert it.reusable
+    it.forget()
+    it.request = request(1)
     it.feed(H + b"Content-Length: 2\r\n\r\nhi")
     assert complete(it)[1] == b"hi"
-
-
-def test_the_length_of_an_answer_to_head_is_kept_for_the_agent() -> None:
-    answer, _ = complete(fed(H + b"Content-Length: 99\r\n\r\n", method="HEAD"))
-    assert answer.body.length == 99
+    assert it.reusable
 
 
 @pytest.mark.parametrize(
@@ -286,7 +288,7 @@ def test_a_second_answer_never_touches_the_first_ones_trailers() -> None:
 def test_a_long_body_pauses_its_wire_until_it_is_read() -> None:
     wire = Wire()
     it = Reader(wire)
-    it.expect(request(1))
+    it.request = request(1)
     it.feed(H + b"Content-Length: %d\r\n\r\n" % (4 * HIGH))
     it.feed(b"x" * (HIGH + 1))
     assert wire.paused == 1
@@ -298,7 +300,7 @@ def test_a_long_body_pauses_its_wire_until_it_is_read() -> None:
 def test_a_body_that_ended_lets_the_wire_go_even_unread() -> None:
     wire = Wire()
     it = Reader(wire)
-    it.expect(request(1))
+    it.request = request(1)
     it.feed(H + b"Content-Length: %d\r\n\r\n" % (2 * HIGH) + b"x" * (2 * HIGH))
     assert it.complete
     assert wire.paused == 0
@@ -378,6 +380,31 @@ def test_whatever_arrives_is_an_answer_or_malformed_and_nothing_else(
         return
     it.end()
     assert not it.complete or it.answer is not None
+
+
+@pytest.mark.parametrize("data", [H + b"Content-Length: 2\r\n\r\nhi", CHUNKED + b"2\r\nhi\r\n0\r\n\r\n"])
+def test_an_answer_of_one_piece_costs_no_body_that_could_grow(data: bytes) -> None:
+    assert isinstance(complete(fed(data))[0].body, Whole)
+    assert isinstance(complete(fed(data, 1))[0].body, Body)
+
+
+def test_a_reader_that_forgot_keeps_nothing_of_the_answer() -> None:
+    it = fed(b"HTTP/1.1 103 Hints\r\n\r\n" + CHUNKED + b"2\r\nhi\r\n1\r\n!\r\n0\r\nX: y\r\n\r\n")
+    complete(it)
+    it.interim = ()
+    it.forget()
+    it.feed(b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n")
+    answer, body = complete(it)
+    assert (answer.reason, body, list(answer.body.trailers), it.interim) == (b"", b"", [], ())
+
+
+async def test_a_whole_body_is_there_until_it_is_read_and_is_read_once() -> None:
+    body = Whole(b"hi")
+    body.fail(ValueError("too late"))
+    assert (body.whole, body.length, body.ended) == (b"hi", 2, True)
+    assert await body.read() == b"hi"
+    assert body.whole is None
+    assert await body.read() == b""
 
 
 def test_the_body_of_a_complete_answer_reads_to_its_end() -> None:
