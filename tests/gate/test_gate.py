@@ -277,3 +277,15 @@ async def test_an_ungated_lease_says_why(open_gate: Open) -> None:
     lease = gate.ungated(claim("c1", "x"), "observe")
     assert isinstance(lease, Ungated)
     assert (lease.ungated, lease.origin, lease.fence) == ("observe", "c1", 0)
+
+
+async def test_a_settle_that_left_work_over_sees_it_done(open_gate: Open) -> None:
+    observer = Counting()
+    gate, other = await open_gate(observer=observer), await open_gate()
+    lease = await held(gate, claim("c0", "x"))
+    twins = [soon(other.admit(claim(f"c{n}", "x", wait_ms=10_000))) for n in range(1, 60)]
+    await waiting(other, 59)
+    await lease.settle(DONE)
+    await gate.drain(5)
+    assert "sweep" in observer.scripts
+    assert all(isinstance(answer, Replay) for answer in await asyncio.gather(*twins))

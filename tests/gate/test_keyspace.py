@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.gate.keyspace import about, place_name, prefix, safe, terms_of
+from sidecar.gate.keyspace import place_name, prefix, safe, terms_of
 from tests.gate.scripts import claim
 
 
@@ -31,8 +31,8 @@ def test_a_cell_that_could_leave_its_tag_is_refused(cell: str) -> None:
 
 
 def test_what_a_holder_says_of_itself_cannot_be_forged_by_its_own_fields() -> None:
-    asked = claim("c1", run="run\nfake")
-    assert about(asked).split("\n")[:2] == ["run fake", "dunning"]
+    said = terms_of(claim("c1", run="run\nfake"), "here", 1, 1)[4]
+    assert said.split("\n")[:2] == ["run fake", "dunning"]
 
 
 def test_places_are_numbered_as_the_store_numbers_them() -> None:
