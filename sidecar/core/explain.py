@@ -45,7 +45,7 @@ class Explanation:
 
     def as_json(self) -> dict[str, object]:
         """As a program reads it."""
-        return asdict(self) | {"who": self.who._asdict()}
+        return asdict(self) | {"who": self.who._asdict(), "caps": [cap._asdict() for cap in self.caps]}
 
 
 def explain(table: Table, identities: Identities, call: Call, body: bytes) -> Explanation:

@@ -43,11 +43,10 @@ def _lock(name: str) -> tuple[str, str]:
 
 
 @lru_cache(4096)
-def _cap(cap: Cap) -> tuple[str, str]:
-    return "cap:" + safe(cap.name), str(cap.limit)
+def _caps(caps: tuple[Cap, ...]) -> tuple[str, ...]:
+    return tuple(word for cap in caps for word in ("cap:" + safe(cap.name), str(cap.limit)))
 
 
-@lru_cache(4096)
 def _flow(flow: Flow) -> str:
     weights = f"{flow.tenant_weight} {flow.priority_weight}"
     return (
@@ -62,13 +61,11 @@ def _terms(intent: Intent | None, unknown_ms: int) -> str:
     return f"{intent.until} {intent.window_ms} {resend} {intent.resend_ms} {unknown_ms} {intent.fingerprint}"
 
 
-def about(claim: Claim) -> str:
-    """Who holds or waits, for other callers' refusals and for people."""
-    parts = (claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow.tenant)
-    text = "\n".join(parts)
-    return (
-        text if text.count("\n") == len(parts) - 1 else "\n".join(part.replace("\n", " ") for part in parts)
-    )
+@lru_cache(4096)
+def _about(run: str, workflow: str, tool: str, route: str, lane: str, flow: Flow) -> tuple[str, str]:
+    """Who holds or waits, for other callers' refusals and for people; and its flow."""
+    parts = (run, workflow, tool, route, lane, flow.tenant)
+    return "\n".join(part.replace("\n", " ") for part in parts), _flow(flow)
 
 
 @lru_cache(256)
@@ -80,20 +77,21 @@ def _times(timeout_ms: int, lease_ms: int, keep_ms: int) -> tuple[str, str, str]
 
 def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[str, ...]:
     """The arguments of ``admit`` from ``lease`` on; the same however often it is asked."""
-    arguments = [
-        *_times(claim.timeout_ms, lease_ms, 0 if claim.quarantine == "deadline" else unknown_ms),
+    keep_ms = 0 if claim.quarantine == "deadline" else unknown_ms
+    return (
+        *_times(claim.timeout_ms, lease_ms, keep_ms),
         waker,
-        about(claim),
-        _flow(claim.flow),
+        *_about(claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow),
         "" if claim.intent is None else claim.intent.key,
         _terms(claim.intent, unknown_ms),
         str(len(claim.locks)),
-    ]
-    for name in claim.locks:
-        arguments += _lock(name)
-    for cap in claim.caps:
-        arguments += _cap(cap)
-    return tuple(arguments)
+        *(_lock(claim.locks[0]) if len(claim.locks) == 1 else _locks(claim.locks)),
+        *_caps(claim.caps),
+    )
+
+
+def _locks(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for name in names for word in _lock(name))
 
 
 def lease_of(claim: Claim, lease_ms: int) -> int:
