@@ -113,11 +113,10 @@ class Sidecar:
     async def _open_proxy(self) -> Listener:
         config = self._config
         limits = shared.Limits(
-            idle_s=config.timeouts.idle_ms / 1000,
             connections=config.limits.connections,
             head_bytes=config.limits.header_bytes,
         )
-        opening = Listener.open(*config.listen.proxy, self._pipeline, limits)
+        opening = Listener.open(*config.listen.proxy, self._pipeline, limits, self._meters.turned_away)
         return await _listening(opening, "proxy", config.listen.proxy)
 
     def _listen_to_signals(self) -> None:

@@ -30,7 +30,7 @@ from sidecar.core.refusal import Refusal, verdict
 from sidecar.core.route import Route
 from sidecar.core.table import Matched
 from sidecar.ports import Agent, Gate, Lease, Upstream, UpstreamAnswer
-from sidecar.telemetry.meters import Meters
+from sidecar.telemetry.meters import Meters, RouteMeters
 from sidecar.telemetry.story import UNMATCHED, Story
 
 log = logging.getLogger("sidecar")
@@ -64,6 +64,9 @@ class Pipeline:
         """Serve calls by ``plan`` from now on."""
         self.plan = plan
         self.departures = Departures(plan.identity.strip)
+        for site in plan.table.sites:
+            for route in (*site.routes, site.read, site.write):
+                self._meters(route)  # so that its series begin at zero
 
     async def __call__(self, agent: Agent) -> None:
         """Serve one call.  Anything raised but the cancellation of a call that waits is a bug of ours."""
@@ -88,7 +91,7 @@ class Pipeline:
         plan, call = self.plan, agent.call
         who = story.identity = plan.identity.identify(call)
         choice = plan.table.match(call)
-        body = await agent.read(choice.body_limit) if choice.reads_body else None
+        body = await self._read(agent, choice.body_limit, story) if choice.reads_body else None
         matched = choice.pick(call, who, body)
         self._begin(story, matched.route)
         claim = story.claim = derive(matched)
@@ -106,6 +109,14 @@ class Pipeline:
         agent.finish()
         if answer.upgraded is not None:
             await agent.tunnel(answer.upgraded)
+
+    async def _read(self, agent: Agent, limit: int, story: Story) -> bytes:
+        """The body that a route looks into; how long the agent takes to send it is the agent's own affair."""
+        began_s = monotonic()
+        try:
+            return await agent.read(limit)
+        finally:
+            story.read_s = monotonic() - began_s
 
     async def _admit(self, route: Route, claim: Claim, story: Story) -> Lease | Replay:
         """The gate's answer.  Nothing was sent before it, so an agent that hangs up meanwhile ends the call."""
@@ -159,9 +170,12 @@ class Pipeline:
         story.verdict, story.ungated = "executed", "tunnel"
         await agent.tunnel(upstream)
 
+    def _meters(self, route: Route) -> RouteMeters:
+        return self.meters.route(route.tool.name, route.name, route.lane.name)
+
     def _begin(self, story: Story, route: Route) -> None:
         if route.name:
-            self.meters.route(route.tool.name, route.name, route.lane.name).began(story)
+            self._meters(route).began(story)
         else:
             story.ungated = UNMATCHED
 

@@ -9,6 +9,7 @@ counts is read by a function.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, TypeVar
 
+from sidecar.core.refusal import Refusal
 from sidecar.telemetry.instruments import Count, Family, Histogram, Kind, Names, Reading
 from sidecar.telemetry.story import UNMATCHED, Story
 
@@ -152,6 +153,10 @@ class Meters:
         if meters is None:
             meters = self._routes[key] = RouteMeters(self, tool, route, lane)
         return meters
+
+    def turned_away(self, no: Refusal) -> None:
+        """What an agent sent was no call, and was refused before there could be a story."""
+        self.refusals.of(UNMATCHED, no.code).value += 1
 
     def ungated(self, tool: str, why: str) -> None:
         """A call or a blind tunnel went out without a grant and has no story to tell it."""

@@ -210,3 +210,9 @@ def test_the_process_wide_facts_are_counted(meters: Meters) -> None:
     assert value(meters, "config_reloads_total", "refused") == 1
     assert value(meters, "config_reloads_total", "loaded") == 0
     assert value(meters, "ungated_calls_total", "unmatched", "tunnel") == 1
+
+
+def test_what_was_no_call_counts_as_a_refusal_of_no_route() -> None:
+    meters = Meters()
+    meters.turned_away(Refusal("bad-request", "no"))
+    assert meters.refusals.of("unmatched", "bad-request").value == 1

@@ -216,7 +216,7 @@ class Timeouts(Fields):
     """How long the wire waits."""
 
     connect: Duration = field("5s", "For a connection to an upstream, TLS included.")
-    idle: Duration = field("60s", "Before an unused connection is closed, to agents and upstreams alike.")
+    idle: Duration = field("60s", "Before an unused connection to an upstream is closed.")
 
 
 class SidecarFile(Fields):
