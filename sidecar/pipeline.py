@@ -143,7 +143,10 @@ class Pipeline:
         self, agent: Agent, matched: Matched, claim: Claim, lease: Lease, body: bytes | None, story: Story
     ) -> tuple[UpstreamAnswer, bytes | None]:
         """Send the call and relay its answer, all but the end."""
-        story.fence, story.wait_ms, story.ungated = lease.fence, lease.wait_ms, lease.ungated or story.ungated
+        if lease.fence:
+            story.fence, story.wait_ms, story.blocked_by = lease.fence, lease.wait_ms, lease.blocked_by
+        elif lease.ungated:
+            story.ungated = lease.ungated
         request = self.departures.outbound(matched, claim, lease.origin)
         content = agent.body if body is None else outbound_body(matched, claim, lease.origin, body)
         route = matched.route

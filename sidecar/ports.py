@@ -67,6 +67,8 @@ class Lease(Protocol):
     fence: int
     """Grows with every grant of the cell; zero where nothing was asked for."""
     wait_ms: int
+    blocked_by: str
+    """What it waited for first (``lock:deal:42``); empty where it did not wait."""
     ungated: str
     """Why nothing is held (``store-down``, ``observe``) although the claim asked; empty for a real grant."""
     origin: str

@@ -108,6 +108,7 @@ class FakeLease:
             ungated,
             claim.call,
         )
+        self.blocked_by = "lock:deal:7" if self.fence else ""
         self.sent = self.settled = False
 
     def sending(self) -> None:
@@ -183,6 +184,11 @@ async def test_the_end_of_the_reply_leaves_after_the_record_is_written(street: S
         "settle  completed answer 200",
         "finish",
     ]
+
+
+async def test_a_call_that_waited_says_for_what(street: Street) -> None:
+    await street.walk("PATCH", "http://crm.test/deals/7")
+    assert (street.stories[0].blocked_by, street.stories[0].wait_ms) == ("lock:deal:7", 3)
 
 
 async def test_a_replay_sends_no_byte_upstream(street: Street) -> None:

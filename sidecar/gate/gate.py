@@ -22,7 +22,7 @@ from sidecar.gate import answers, peek, words
 from sidecar.gate.clock import clock
 from sidecar.gate.embedded import Embedded
 from sidecar.gate.keeper import Keeper
-from sidecar.gate.keyspace import SLACK_MS, lease_of, terms_of
+from sidecar.gate.keyspace import SLACK_MS, lease_of, place_name, terms_of
 from sidecar.gate.lease import FREE, Lease, Ungated
 from sidecar.gate.link import StoreAway
 from sidecar.gate.observer import Nobody, Observer
@@ -135,6 +135,7 @@ class Gate:
         ends_s = began_s + claim.wait_ms / 1000
         self._waiting.tickets.add(claim.call)
         self._observer.queued(claim.flow.tenant)
+        at = reply[1]
         try:
             while reply[0] == b"waiting":
                 expires_s = max(reply[3] / 1000, 0.05)
@@ -147,7 +148,9 @@ class Gate:
             self._observer.dequeued(claim.flow.tenant)
         wait_ms = int((clock() - began_s) * 1000)
         if reply[0] == b"granted":
-            return self._granted(claim, reply, asked_s, wait_ms)
+            lease = self._granted(claim, reply, asked_s, wait_ms)
+            lease.blocked_by = place_name(claim, at)
+            return lease
         return self._answer(claim, reply, wait_ms, joined=True)
 
     def _granted(self, claim: Claim, reply: list[Any], asked_s: float, wait_ms: int) -> Lease:

@@ -35,6 +35,7 @@ class Lease:
 
     __slots__ = (
         "_settle",
+        "blocked_by",
         "claim",
         "ends_s",
         "fence",
@@ -62,6 +63,7 @@ class Lease:
         self.fence = fence
         self.origin = origin
         self.wait_ms = wait_ms
+        self.blocked_by = ""
         self.ends_s = 0.0
         """Until then it is provably held."""
         self.renew_s = 0.0
@@ -120,6 +122,7 @@ class Ungated:
 
     fence = 0
     wait_ms = 0
+    blocked_by = ""
 
     def __init__(self, origin: str, why: str) -> None:
         self.origin = origin

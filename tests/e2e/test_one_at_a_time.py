@@ -28,6 +28,8 @@ async def test_writers_of_one_record_take_turns_across_sidecars(
         *(ask(sidecars[n % 2], "PATCH", "http://crm.test/deals/1", {"stage": n}) for n in range(12))
     )
     assert [it.status for it in got] == [200] * 12
+    waited = [line for sidecar in sidecars for line in sidecar.decisions if line.get("blocked_by")]
+    assert all(line["blocked_by"] == f"lock:{line['locks'][0]}" for line in waited)
     assert len(tool.seen) == 12
     assert tool.overlaps == 0
 
