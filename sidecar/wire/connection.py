@@ -20,12 +20,13 @@ There are no timers here: the listener's sweep compares ``deadline_s`` with the 
 import asyncio
 import logging
 from math import inf
+from time import monotonic
 from typing import Final, cast
 
 from sidecar.core.call import AgentGone
 from sidecar.core.refusal import Refusal
 from sidecar.wire import reply
-from sidecar.wire.body import Body
+from sidecar.wire.body import Body, Whole
 from sidecar.wire.exchange import Exchange
 from sidecar.wire.framing import Decoder, decoder
 from sidecar.wire.head import END, Head, Partial, bad_request
@@ -58,6 +59,7 @@ class Connection(asyncio.Protocol):
         "blocked",
         "deadline_s",
         "lost",
+        "retiring",
     )
 
     def __init__(self, shared: Shared) -> None:
@@ -72,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self.blocked = False
         self.lost = False
+        self.retiring = shared.draining
         self.deadline_s = shared.now_s + shared.limits.idle_s
         self._transport: asyncio.Transport
 
@@ -102,7 +105,7 @@ class Connection(asyncio.Protocol):
             return False
         if not exchange.body.ended:
             exchange.body.fail(bad_request("the connection ended before its body did"))
-        elif self._shared.loop.time() - self._whole_at_s > HALF_CLOSE_S:
+        elif monotonic() - self._whole_at_s > HALF_CLOSE_S:
             exchange.hung_up(_gone())
         return True
 
@@ -138,15 +141,13 @@ class Connection(asyncio.Protocol):
 
     # What an exchange calls.
 
-    @property
-    def retiring(self) -> bool:
-        return self._shared.draining
-
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        if not self.lost:
+            self._transport.write(data)
 
     def write_parts(self, parts: tuple[bytes, ...]) -> None:
-        self._transport.writelines(parts)
+        if not self.lost:
+            self._transport.writelines(parts)
 
     async def writable(self) -> None:
         while self.blocked and not self.lost:
@@ -156,13 +157,17 @@ class Connection(asyncio.Protocol):
             finally:
                 self._writable = None
 
-    def replied(self, close: bool) -> None:
+    def end(self, last: bytes, close: bool) -> None:
+        if self.lost:
+            return
+        self._transport.write(last)
         self._exchange = None
-        if close or self._shared.draining:
+        if close or self.retiring:
             self._hang_up()
             return
+        shared = self._shared
         self._take = self._head
-        self.deadline_s = self._shared.now_s + self._shared.limits.idle_s
+        self.deadline_s = shared.now_s + shared.limits.idle_s
         rest = self._rest
         if rest:
             self._rest = b""
@@ -205,6 +210,7 @@ class Connection(asyncio.Protocol):
 
     def retire(self) -> None:
         """Close now if nothing is going on; else after the reply, since the listener is draining."""
+        self.retiring = True
         if self._exchange is None and self._partial is None and self._take == self._head:
             self._transport.close()
 
@@ -216,7 +222,7 @@ class Connection(asyncio.Protocol):
             if self._partial is None and data[0] != 0x0D:
                 end = data.find(END, 0, limit) + 4
                 if end > 3:
-                    self._begin(data[:end], data[end:])
+                    self._begin(Head(data[:end]), data[end:])
                     return
             if self._partial is None:
                 self._partial = Partial(limit)
@@ -224,7 +230,7 @@ class Connection(asyncio.Protocol):
             whole = self._partial.feed(data)
             if whole is not None:
                 self._partial = None
-                self._begin(*whole)
+                self._begin(Head(whole[0]), whole[1])
         except Refusal as no:
             self._refuse(no)
 
@@ -249,26 +255,22 @@ class Connection(asyncio.Protocol):
 
     # From one state to the next.
 
-    def _begin(self, head: bytes, rest: bytes) -> None:
+    def _begin(self, head: Head, rest: bytes) -> None:
         shared = self._shared
-        parsed = Head(head)
-        call = call_of(parsed, shared.next_id())
-        length = parsed.length
-        body = Body(self, length)
-        self._exchange = exchange = Exchange(self, call, parsed, body)
+        call = call_of(head, shared.next_id())
+        length = head.length
         if length is not None and length <= len(rest):
-            if length:
-                body.feed(rest[:length])
-                rest = rest[length:]
-            body.end()
-            self._whole(rest)
+            self._exchange = exchange = Exchange(self, call, head, Whole(rest[:length]))
+            self._whole(rest[length:])
         else:
+            body = Body(self, length)
+            self._exchange = exchange = Exchange(self, call, head, body)
             self._decoder = decoder(body)
             self._take = self._body
             self._body(rest) if rest else self._expect()
-        exchange.task = task = shared.loop.create_task(self._serve(exchange))
+        exchange.task = task = asyncio.Task(self._serve(exchange), loop=shared.loop, name=call.id)
         shared.calls.add(task)
-        if parsed.expects and not rest:
+        if head.expects and not rest:
             shared.loop.call_soon(exchange.expected)  # after the handler's first step, which may refuse
 
     async def _serve(self, exchange: Exchange) -> None:
@@ -292,7 +294,7 @@ class Connection(asyncio.Protocol):
         """All of the request is here, and ``rest`` is of the next one."""
         self._take = self._queue
         self.deadline_s = inf
-        self._whole_at_s = self._shared.loop.time()
+        self._whole_at_s = monotonic()
         if rest:
             self._queue(rest)
 

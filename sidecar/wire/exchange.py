@@ -9,17 +9,15 @@ waiting for it.  Past that, the agent's pace is the upstream's.
 """
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any, Final, Protocol, cast
 
 from sidecar.core.call import AgentGone, Answer, Call, Headers
 from sidecar.core.refusal import Refusal
 from sidecar.ports import Connection, UpstreamAnswer
 from sidecar.wire import reply
-from sidecar.wire.body import Body
+from sidecar.wire.body import Body, Whole
 from sidecar.wire.head import Head
 from sidecar.wire.held import Held
-from sidecar.wire.reply import Field
 
 _EVENT_STREAM: Final = b"text/event-stream"
 
@@ -31,11 +29,8 @@ class Line(Protocol):
     """The agent hung up; writing does nothing."""
     blocked: bool
     """The agent reads more slowly than we write."""
-
-    @property
-    def retiring(self) -> bool:
-        """This connection takes no further call."""
-        ...
+    retiring: bool
+    """This connection takes no further call."""
 
     def write(self, data: bytes) -> None: ...
     def write_parts(self, parts: tuple[bytes, ...]) -> None: ...
@@ -43,8 +38,8 @@ class Line(Protocol):
         """Returns once the agent caught up, or hung up."""
         ...
 
-    def replied(self, close: bool) -> None:
-        """The reply's last byte was written."""
+    def end(self, last: bytes, close: bool) -> None:
+        """Write the reply's last bytes.  What the agent says from here on is another request, unless ``close``."""
         ...
 
     def abort(self) -> None: ...
@@ -57,7 +52,6 @@ class Exchange:
     __slots__ = (
         "_begun",
         "_close",
-        "_close_after",
         "_held",
         "_http_1_0",
         "_line",
@@ -70,7 +64,7 @@ class Exchange:
         "waiting",
     )
 
-    def __init__(self, line: Line, call: Call, head: Head, body: Body) -> None:
+    def __init__(self, line: Line, call: Call, head: Head, body: Body | Whole) -> None:
         self.call = call
         self.body = body
         self.waiting = True
@@ -78,8 +72,7 @@ class Exchange:
         self._line = line
         self._http_1_0 = head.http_1_0
         # What follows a refused CONNECT may be meant for the tunnel that it did not get.
-        self._close_after = head.close or call.method == "CONNECT"
-        self._close = False
+        self._close = head.close or call.method == "CONNECT"
         self._begun = False
         self._over = False
         self._switches = False
@@ -108,12 +101,12 @@ class Exchange:
     def expected(self) -> None:
         """Nobody refused the head at once, so the body is wanted: tell the client that waits to send it."""
         if not self._begun and not self.body.ended:
-            self._write(reply.CONTINUE)
+            self._line.write(reply.CONTINUE)
 
     def inform(self, status: int, headers: Headers) -> None:
         """Pass an interim (1xx) answer on; HTTP/1.0 knows none."""
         if not self._begun and not self._http_1_0:
-            self._write(reply.interim(status, headers))
+            self._line.write(reply.interim(status, headers))
 
     def reply(self, answer: Answer) -> None:
         """A whole reply at once; where one has begun already, aborts the connection instead."""
@@ -122,24 +115,27 @@ class Exchange:
         if self._begun:
             self._line.abort()
             return
-        self._begin()
-        self._write(reply.of_answer(answer, self.call.method, self._close))
-        self._end()
+        self._begun = True
+        self._decide_close()
+        self._end(reply.of_answer(answer, self.call.method, self._close))
 
     async def relay(self, answer: UpstreamAnswer, verdict: bytes, keep: int, finish: bool) -> bytes | None:
         """Pass ``answer`` on, but for its end; see ``ports.Agent``.
 
         Raises AgentGone where the agent hung up and ``finish`` is false; the upstream is dropped then.
         """
-        whole = answer.body.whole
+        body = answer.body
+        whole = body.whole
         if reply.bodyless(self.call.method, answer.status):
-            self._hold_bodyless(answer, verdict)
+            self._decide_close()
+            self._switches = answer.status == 101
+            self._held = reply.of_upstream(answer, verdict, reply.length_only(answer.headers), self._close)
             return whole or b""
-        if whole is None or answer.body.trailers:
+        if whole is None or body.trailers:
             return await self._stream(answer, verdict, keep, finish)
-        self._close = self._closes()
+        self._decide_close()
         framing = reply.framing(len(whole), self._http_1_0)
-        self._held = self._head(answer, verdict, framing) + whole
+        self._held = reply.of_upstream(answer, verdict, framing, self._close, whole)
         return whole if len(whole) <= keep and not _is_stream(answer.headers) else None
 
     def finish(self) -> None:
@@ -148,9 +144,10 @@ class Exchange:
         if held is None or self._over:
             return
         self._begun = True
-        self._write(held)
-        if not self._switches:
-            self._end()
+        if self._switches:
+            self._line.write(held)
+        else:
+            self._end(held)
 
     async def tunnel(self, upstream: Connection) -> None:
         """Splice the agent with ``upstream``, for a CONNECT or after a 101; returns when both have ended.
@@ -159,7 +156,7 @@ class Exchange:
         """
         self._begun = self._over = True
         if self.call.method == "CONNECT":
-            self._write(reply.ESTABLISHED)
+            self._line.write(reply.ESTABLISHED)
         await self._line.tunnel(cast("Held", upstream))  # the one kind of connection that the wire hands out
 
     def hung_up(self, error: Refusal) -> None:
@@ -183,8 +180,10 @@ class Exchange:
     async def _stream(self, answer: UpstreamAnswer, verdict: bytes, keep: int, finish: bool) -> bytes | None:
         body, line = answer.body, self._line
         left = None if body.trailers else body.length
-        self._begin()
-        self._write(self._head(answer, verdict, reply.framing(left, self._http_1_0)))
+        self._begun = True
+        self._decide_close()
+        framing = reply.framing(left, self._http_1_0)
+        line.write(reply.of_upstream(answer, verdict, framing, self._close))
         kept: list[bytes] | None = None if _is_stream(answer.headers) else []
         self._relaying = None if finish else answer
         if line.lost and not finish:
@@ -199,8 +198,8 @@ class Exchange:
                 if left is not None and size >= left:
                     self._held = piece
                 elif left is not None or self._http_1_0:
-                    self._write(piece)
-                elif not line.lost:
+                    line.write(piece)
+                else:
                     line.write_parts(reply.chunk(piece))
                 if line.blocked and kept is None:
                     await line.writable()
@@ -215,30 +214,14 @@ class Exchange:
             self._held = b""  # a length of nothing
         return None if kept is None else b"".join(kept)
 
-    def _hold_bodyless(self, answer: UpstreamAnswer, verdict: bytes) -> None:
-        self._close = self._closes()
-        self._switches = answer.status == 101
-        self._held = self._head(answer, verdict, reply.length_only(answer.headers))
+    def _decide_close(self) -> None:
+        """Close after a body nobody read, or for a client that asked for it, or for a sidecar that stops."""
+        if not self.body.ended or self._line.retiring:
+            self._close = True
 
-    def _head(self, answer: UpstreamAnswer, verdict: bytes, framing: Iterable[Field]) -> bytes:
-        return reply.head(answer.status, answer.reason, answer.headers, verdict, framing, self._close)
-
-    def _begin(self) -> None:
-        self._begun = True
-        self._close = self._closes()
-
-    def _closes(self) -> bool:
-        """A body nobody read, or a client that asked for it, or a sidecar that stops."""
-        return self._close_after or not self.body.ended or self._line.retiring
-
-    def _end(self) -> None:
+    def _end(self, last: bytes) -> None:
         self._over = True
-        if not self._line.lost:
-            self._line.replied(self._close)
-
-    def _write(self, data: bytes) -> None:
-        if not self._line.lost:
-            self._line.write(data)
+        self._line.end(last, self._close)
 
 
 def _is_stream(headers: Headers) -> bool:

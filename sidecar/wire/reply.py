@@ -11,14 +11,15 @@ from typing import Final, TypeAlias
 
 from sidecar.core.call import Answer, Headers, RawHeaders
 from sidecar.core.headers import end_to_end, relayed
+from sidecar.ports import UpstreamAnswer
 
 Field: TypeAlias = tuple[bytes, bytes]
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
-_CLOSE: Final = (b"Connection", b"close")
-_CHUNKED: Final = (b"Transfer-Encoding", b"chunked")
+_CLOSE: Final = b"Connection: close"
+_CHUNKED: Final = b"Transfer-Encoding: chunked"
 _FRAMING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding", b"keep-alive"})
 
 _PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -30,47 +31,46 @@ def bodyless(method: str, status: int) -> bool:
 
 
 def of_answer(answer: Answer, method: str, close: bool) -> bytes:
-    """A whole reply.  To HEAD only its head, with the length that GET would have had."""
-    length = b"%d" % len(answer.body)
-    fields: list[Field] = []
-    for field in answer.headers:
-        name = field[0].lower()
-        if name not in _FRAMING:
-            fields.append(field)
-        elif name == b"content-length" and method == "HEAD":
-            length = field[1]
-    if answer.status not in (204, 304):
-        fields.append((b"Content-Length", length))
-    if close:
-        fields.append(_CLOSE)
-    head = _block(_status_line(answer.status, b""), fields)
-    return head if bodyless(method, answer.status) else head + answer.body
+    """A whole reply.  To HEAD only its head."""
+    status, fields, body = answer
+    lines = [_status_line(status, b"")]
+    lines += [_line(field) for field in fields if field[0].lower() not in _FRAMING]
+    if status not in (204, 304):
+        lines.append(_length_for_head(answer) if method == "HEAD" else b"Content-Length: %d" % len(body))
+    return _message(lines, close, b"" if bodyless(method, status) else body)
 
 
-def head(
-    status: int, reason: bytes, headers: Headers, verdict: bytes, framing: Iterable[Field], close: bool
+def of_upstream(
+    answer: UpstreamAnswer, verdict: bytes, framing: bytes, close: bool, body: bytes = b""
 ) -> bytes:
-    """The head of an upstream's answer on its way to the agent."""
-    fields = relayed(headers, switching=status == 101)
+    """An upstream's answer on its way to the agent: the head, and what of the body goes with it."""
+    status = answer.status
+    lines = [
+        _status_line(status, answer.reason),
+        *map(_line, relayed(answer.headers, switching=status == 101)),
+    ]
     if verdict:
-        fields.append((b"Sidecar-Verdict", verdict))
-    fields += framing
-    if close:
-        fields.append(_CLOSE)
-    return _block(_status_line(status, reason), fields)
+        lines.append(b"Sidecar-Verdict: " + verdict)
+    if framing:
+        lines.append(framing)
+    return _message(lines, close, body)
 
 
-def framing(length: int | None, http_1_0: bool) -> Iterable[Field]:
+def framing(length: int | None, http_1_0: bool) -> bytes:
     """The field that says where the body ends; none where the close does."""
     if length is not None:
-        return ((b"Content-Length", b"%d" % length),)
-    return () if http_1_0 else (_CHUNKED,)
+        return b"Content-Length: %d" % length
+    return b"" if http_1_0 else _CHUNKED
 
 
-def length_only(headers: Headers) -> Iterable[Field]:
+def length_only(headers: Headers) -> bytes:
     """For an answer without a body: the length that it would have had (RFC 9110 section 8.6)."""
     length = headers.get(b"content-length")
-    return () if length is None else ((b"Content-Length", length),)
+    return b"" if length is None else b"Content-Length: " + length
+
+
+def _length_for_head(answer: Answer) -> bytes:
+    return length_only(Headers(answer.headers)) or framing(len(answer.body), False)
 
 
 def interim(status: int, headers: Headers) -> bytes:
@@ -88,8 +88,18 @@ def last_chunk(trailers: RawHeaders) -> bytes:
     return _block(b"0", end_to_end(trailers))
 
 
-def _block(line: bytes, fields: Iterable[Field]) -> bytes:
-    return b"\r\n".join([line, *[b": ".join(field) for field in fields], b"", b""])
+def _block(first: bytes, fields: Iterable[Field]) -> bytes:
+    return _message([first, *map(_line, fields)], False, b"")
+
+
+def _message(lines: list[bytes], close: bool, body: bytes) -> bytes:
+    if close:
+        lines.append(_CLOSE)
+    lines += (b"", body)
+    return b"\r\n".join(lines)
+
+
+_line: Final = b": ".join
 
 
 @lru_cache(maxsize=1024)

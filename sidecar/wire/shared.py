@@ -79,4 +79,4 @@ class Shared:
 
     def next_id(self) -> str:
         self._ids += 1
-        return f"{self._prefix}{self._ids:x}"
+        return f"{self._prefix}{self._ids}"
