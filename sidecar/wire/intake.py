@@ -52,7 +52,7 @@ def _connect(head: Head, call_id: str) -> Call:
     if head.length != 0:
         raise bad_request("a CONNECT has no body")
     host, port = authority(head.path)
-    if port is None or head.origin is not None or head.query is not None:
+    if port is None or head.query is not None:
         raise bad_request("CONNECT needs host:port as its target")
     return Call(call_id, "CONNECT", "https", host, port, "/", "", head.headers, "connect")
 

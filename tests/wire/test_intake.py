@@ -48,6 +48,7 @@ def test_where_target_and_host_disagree_the_target_wins() -> None:
 def test_options_for_a_whole_server_keeps_its_asterisk() -> None:
     assert call("OPTIONS", "http://crm.test").path == "*"
     assert call("OPTIONS", "http://crm.test/").path == "/"
+    assert call("OPTIONS", "http://crm.test?").path == "/"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,7 @@ MALFORMED = {
     "CONNECT without a port": ("CONNECT", "crm.test"),
     "CONNECT with an empty port": ("CONNECT", "crm.test:"),
     "CONNECT with a path": ("CONNECT", "crm.test:443/a"),
+    "CONNECT with a query": ("CONNECT", "crm.test:443?a"),
     "CONNECT with a scheme": ("CONNECT", "http://crm.test:443"),
     "CONNECT with a user": ("CONNECT", "u@crm.test:443"),
 }
@@ -131,6 +133,11 @@ def test_a_malformed_host_field_is_refused_though_the_target_wins(host: str) -> 
     with pytest.raises(Refusal) as caught:
         call("GET", "http://crm.test/", host=host)
     assert caught.value.code == "bad-request"
+
+
+def test_who_sends_a_fragment_is_told_so() -> None:
+    with pytest.raises(Refusal, match="fragment"):
+        call("GET", "http://crm.test/a#b")
 
 
 @pytest.mark.parametrize("target", ["/", "/v3/deals", "*"])

@@ -36,6 +36,25 @@ async def test_draining_closes_idle_connections_at_once_and_busy_ones_after_thei
             await draining
 
 
+async def test_who_connects_while_others_drain_gets_one_reply() -> None:
+    began, go = asyncio.Event(), asyncio.Event()
+
+    async def held(exchange: Exchange) -> None:
+        if not began.is_set():
+            began.set()
+            await go.wait()
+        await echo(exchange)
+
+    async with port(held) as listener, agent(listener) as busy:
+        await busy.say(GET)
+        await began.wait()
+        draining = asyncio.ensure_future(listener.drain())  # noqa: TID251 - a test's own
+        await asyncio.sleep(0)
+        assert b"Connection: close" in await ask(listener, GET)
+        go.set()
+        await draining
+
+
 async def test_an_answer_that_was_held_back_when_draining_began_is_the_last() -> None:
     held, go = asyncio.Event(), asyncio.Event()
     answer, _ = arriving(5, pieces=[b"hello"])
