@@ -133,6 +133,10 @@ class Model:
             return ["lapsed"]
         if known and known.state == "waiting":
             why = self.blocked(known, known.place)
+            if self.twin(known)[0] not in ("", "running"):
+                del self.calls[claim.call]
+                self.dispatch([known.place])
+                return self.ask(Call(claim), mode)
             if mode == "again":
                 known.due = self.now + TICKET_MS
                 return ["waiting", *why]

@@ -169,3 +169,16 @@ def test_a_newcomer_with_a_higher_limit_does_not_overtake_who_waits_under_the_ol
     scripts.grant(claim("c1", None, (), {"global": 1}))
     scripts.admit(claim("c2", None, (), {"global": 1}))
     assert scripts.admit(claim("c3", None, (), {"global": 2}))[:3] == ["waiting", 1, 1]
+
+
+def test_whose_twin_was_done_meanwhile_gets_the_answer_even_where_it_is_not_its_turn(
+    scripts: Scripts,
+) -> None:
+    first = scripts.grant(claim("c0", None, ("a",)))
+    for name, intent in (("c1", "x"), ("c2", "y"), ("c3", "z"), ("c4", "x")):
+        scripts.admit(claim(name, intent, ("a",)))
+    scripts.settle("c0", first, "free")
+    _, fence, _ = scripts.admit(claim("c1", "x", ("a",)), "again")
+    scripts.settle("c1", fence)
+    assert scripts.states() == {"c2": "offered", "c3": "waiting", "c4": "waiting"}
+    assert scripts.admit(claim("c4", "x", ("a",)), "last")[0] == "completed"

@@ -60,25 +60,30 @@ end
 sweep(4)
 local patient = mode == "ask" or mode == "again"
 local known = not fresh and call_of(id)
-if known and (known[STATE] == "granted" or known[STATE] == "offered") then
+local state = known and known[STATE]
+if state == "granted" or state == "offered" then
   hold(known, id, "granted", lease)
   return { "granted", known[FENCE], known[PRIOR] == "" and id or cmsgpack.unpack(known[PRIOR])[R_ORIGIN] }
-elseif known and known[STATE] == "lapsed" then
+elseif state == "lapsed" then
   return { "lapsed" }
-elseif known and known[STATE] == "waiting" then
-  if patient then
-    call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
-    return { "waiting", unpack(blocked(known, id, known[AT])) }
-  end
+end
+
+local word, r, answer = twin(c)
+local goes_on = word == nil or word == "running"
+if state == "waiting" then
   local why = blocked(known, id, known[AT])
+  if goes_on and patient then
+    call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
+    return { "waiting", unpack(why) }
+  end
   exit(known, id)
   forget(id)
   freed[1] = place_of(known, known[AT])
   dispatch()
-  return { "blocked", unpack(why) }
+  if goes_on then
+    return { "blocked", unpack(why) }
+  end
 end
-
-local word, r, answer = twin(c)
 if word == "completed" then
   return { "completed", answer }
 elseif word == "done" then
