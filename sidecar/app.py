@@ -17,7 +17,8 @@ from time import time
 from typing import TypeVar
 
 from sidecar import __version__
-from sidecar.control.admin import Admin, Loaded, Reload
+from sidecar.control.admin import Admin
+from sidecar.control.status import Loaded, Reload
 from sidecar.core.call import Call, Headers, RawHeaders
 from sidecar.core.config import Config
 from sidecar.core.explain import explain

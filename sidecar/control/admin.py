@@ -1,17 +1,14 @@
 """The admin port: what people, probes and Prometheus ask of a sidecar, and the little they may change.
 
-This file is what the composition root sees: what the port needs to be told, and its start and
-stop.  aiohttp takes 200 ms and 16 MB to import and no call needs it, so the rooms behind the door are
-imported when it opens, in a thread: the data plane serves meanwhile.
+This file is the port's start and stop.  aiohttp takes 200 ms and 16 MB to import and no call needs it, so the rooms
+behind the door are imported when it opens, in a thread: the data plane serves meanwhile.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
-from sidecar.core.call import RawHeaders
+from sidecar.control.status import Peek, Status
 from sidecar.telemetry.meters import Meters
 
 if TYPE_CHECKING:
@@ -19,58 +16,6 @@ if TYPE_CHECKING:
 
 STOP_S = 1.0
 """How long a request under way may take once the port closes."""
-
-Item = Mapping[str, object]
-"""One entry of a list; has an ``id``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """How an attempt to reload went.  Refused, the last good configuration stays."""
-
-    at_s: float
-    """Wall time, since the epoch."""
-    result: Literal["loaded", "refused"]
-    problems: Sequence[str] = ()
-    """Warnings, where it was loaded all the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The configuration in force."""
-
-    digest: str
-    at_s: float
-    """Wall time, since the epoch."""
-    written: Mapping[str, object]
-    """File name to what it says, without secrets."""
-    last_reload: Reload | None
-
-
-class Status(Protocol):
-    """What the process knows about itself."""
-
-    def not_ready(self) -> Sequence[str]:
-        """Why no traffic should come here now; empty where it should."""
-        ...
-
-    def config(self) -> Loaded: ...
-
-    def explain(self, method: str, url: str, headers: RawHeaders, body: bytes) -> object:
-        """What would become of this call, as JSON can say it.  Raises its Refusal, or ValueError for a bad URL."""
-        ...
-
-    async def reload(self) -> Reload: ...
-
-
-class Peek(Protocol):
-    """What the store holds now.  Raises Refusal ``store-unavailable``."""
-
-    async def leases(self) -> Sequence[Item]: ...
-
-    async def queues(self) -> Sequence[Item]: ...
-
-    async def unknown(self) -> Sequence[Item]: ...
 
 
 class Admin:

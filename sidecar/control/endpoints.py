@@ -8,9 +8,9 @@ import orjson
 from aiohttp import web
 
 from sidecar import __version__
-from sidecar.control.admin import Item, Loaded, Peek, Reload, Status
 from sidecar.control.answers import Fault, instant, listed, problems, said
 from sidecar.control.auth import changing, guard
+from sidecar.control.status import Item, Loaded, Peek, Reload, Status
 from sidecar.core.call import RawHeaders
 from sidecar.core.refusal import Refusal
 from sidecar.telemetry.meters import Meters

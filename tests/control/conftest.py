@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 
-from sidecar.control.admin import Admin, Item, Loaded, Reload
+from sidecar.control.admin import Admin
+from sidecar.control.status import Item, Loaded, Reload
 from sidecar.core.call import RawHeaders
 from sidecar.telemetry.meters import Meters
 

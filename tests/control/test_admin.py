@@ -5,7 +5,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sidecar.control.admin import Admin, Loaded
+from sidecar.control.admin import Admin
+from sidecar.control.status import Loaded
 from sidecar.settings import load
 from sidecar.telemetry.meters import Meters
 from tests.control.conftest import TOKEN, Port, Process, Store

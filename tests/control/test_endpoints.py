@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.control import endpoints
-from sidecar.control.admin import Loaded, Reload
+from sidecar.control.status import Loaded, Reload
 from sidecar.core.refusal import Refusal
 from sidecar.telemetry.meters import Meters
 from tests.control.conftest import Port, Process, Store

@@ -1,0 +1,59 @@
+"""What the admin port must be told: the process's own state, and what the store holds now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from sidecar.core.call import RawHeaders
+
+Item = Mapping[str, object]
+"""One entry of a list; has an ``id``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """How an attempt to reload went.  Refused, the last good configuration stays."""
+
+    at_s: float
+    """Wall time, since the epoch."""
+    result: Literal["loaded", "refused"]
+    problems: Sequence[str] = ()
+    """Warnings, where it was loaded all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration in force."""
+
+    digest: str
+    at_s: float
+    """Wall time, since the epoch."""
+    written: Mapping[str, object]
+    """File name to what it says, without secrets."""
+    last_reload: Reload | None
+
+
+class Status(Protocol):
+    """What the process knows about itself."""
+
+    def not_ready(self) -> Sequence[str]:
+        """Why no traffic should come here now; empty where it should."""
+        ...
+
+    def config(self) -> Loaded: ...
+
+    def explain(self, method: str, url: str, headers: RawHeaders, body: bytes) -> object:
+        """What would become of this call, as JSON can say it.  Raises its Refusal, or ValueError for a bad URL."""
+        ...
+
+    async def reload(self) -> Reload: ...
+
+
+class Peek(Protocol):
+    """What the store holds now.  Raises Refusal ``store-unavailable``."""
+
+    async def leases(self) -> Sequence[Item]: ...
+
+    async def queues(self) -> Sequence[Item]: ...
+
+    async def unknown(self) -> Sequence[Item]: ...
