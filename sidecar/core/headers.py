@@ -102,8 +102,7 @@ class Departures:
     def _crossed(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         crossing = self._crossing
         fields = [field for field in headers.raw if crossing[field[0]]]
-        connection = headers.get(b"connection")
-        if connection is not None and connection not in _PLAIN_CONNECTION:
+        if _names_fields(headers):
             fields = _without_named(fields, headers) + _upgrade(headers)
         if b"baggage" in headers and self._strip.baggage:
             fields = [(name, _baggage_without(name, value, self._strip.baggage)) for name, value in fields]
@@ -156,6 +155,14 @@ def _set(fields: list[tuple[bytes, bytes]], name: str, value: str) -> None:
     ]
 
 
+def _names_fields(headers: Headers) -> bool:
+    """Whether ``Connection``, in whichever of its fields, may name others."""
+    first = headers.get(b"connection")
+    if first is None:
+        return False
+    return first not in _PLAIN_CONNECTION or (headers.repeats and len(headers.all(b"connection")) > 1)
+
+
 def _named(headers: Headers) -> frozenset[bytes]:
     """The fields that ``Connection`` names."""
     values = b",".join(headers.all(b"connection"))
@@ -205,8 +212,7 @@ _STORED: Final = _Crossing(
 def relayed(headers: Headers, *, switching: bool = False) -> list[tuple[bytes, bytes]]:
     """An answer's end-to-end fields, ``Via`` added; for 101 (``switching``) what was switched to stays."""
     fields = [field for field in headers.raw if _BACK[field[0]]]
-    connection = headers.get(b"connection")
-    if connection is not None and connection not in _PLAIN_CONNECTION:
+    if _names_fields(headers):
         fields = _without_named(fields, headers)
         if switching:
             fields += _upgrade(headers)
@@ -222,7 +228,6 @@ def end_to_end(trailers: RawHeaders) -> list[tuple[bytes, bytes]]:
 def stored(headers: Headers) -> RawHeaders:
     """The fields that are stored and replayed: what describes the answer, not the exchange or the session."""
     fields = [field for field in headers.raw if _STORED[field[0]]]
-    connection = headers.get(b"connection")
-    if connection is not None and connection not in _PLAIN_CONNECTION:
+    if _names_fields(headers):
         fields = _without_named(fields, headers)
     return tuple(fields)

@@ -76,6 +76,14 @@ def test_fields_that_connection_names_stay_here() -> None:
     )
 
 
+def test_a_second_connection_field_behind_a_plain_one_names_fields_too() -> None:
+    named = (("Connection", "keep-alive"), ("Connection", "X-Hop"), ("X-Hop", "1"), ("A", "b"))
+    assert crossing(*named) == [("A", "b")]
+    raw = [(name.encode(), value.encode()) for name, value in named]
+    assert (b"X-Hop", b"1") not in relayed(Headers(raw))
+    assert (b"X-Hop", b"1") not in stored(Headers(raw))
+
+
 def test_an_upgrade_request_keeps_both_of_its_fields_and_nothing_else_of_its_connection() -> None:
     asked = [
         ("Connection", "keep-alive, Upgrade, X-Hop"),
