@@ -2,7 +2,7 @@ import pytest
 
 from sidecar.core.call import Call, Headers
 from sidecar.core.derive import derive
-from sidecar.core.headers import NAMES_LIMIT, Departures, end_to_end, outbound_body, relayed
+from sidecar.core.headers import NAMES_LIMIT, Departures, end_to_end, outbound_body, relayed, stored
 from sidecar.core.identity import Identities, Rule, Source
 from sidecar.core.outbound import Outbound
 from sidecar.core.pattern import HostPattern
