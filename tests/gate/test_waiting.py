@@ -1,5 +1,9 @@
 """Lines: direct hand-off, in order of arrival, and no slot idle while a ticket fits."""
 
+import asyncio
+
+from sidecar.gate.waiting import Waiting
+from sidecar.tasks import spawn
 from tests.gate.scripts import Scripts, claim
 
 
@@ -182,3 +186,19 @@ def test_whose_twin_was_done_meanwhile_gets_the_answer_even_where_it_is_not_its_
     scripts.settle("c1", fence)
     assert scripts.states() == {"c2": "offered", "c3": "waiting", "c4": "waiting"}
     assert scripts.admit(claim("c4", "x", ("a",)), "last")[0] == "completed"
+
+
+async def test_a_wake_up_that_comes_before_the_wait_is_not_lost() -> None:
+    waiting = Waiting()
+    waiting.wake(b"c1")
+    async with asyncio.timeout(1):
+        await waiting.turn("c1", 60)
+
+
+async def test_a_wake_up_ends_the_wait_and_so_does_time() -> None:
+    waiting = Waiting()
+    turn = spawn(waiting.turn("c1", 60), "turn")
+    await asyncio.sleep(0)
+    waiting.wake(b"c1")
+    await turn
+    await waiting.turn("c1", 0.001)
