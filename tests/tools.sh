@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and benchmarks drive, where a package manager lets us; says what is missing elsewhere.
 set -u
-declare -A package=([redis-server]=redis-server [wrk]=wrk [nginx]=nginx-light [curl]=curl)
+declare -A package=([node]=nodejs [redis-server]=redis-server [wrk]=wrk [nginx]=nginx-light [curl]=curl)
 missing=()
 for program in "${!package[@]}"; do
   command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || missing+=("$program")
