@@ -10,11 +10,11 @@ LOGGED_SHARE = 0.99
 """A log may be behind or drop under pressure, but one that was mostly off cost nothing."""
 
 
-class Wrong(Exception):  # noqa: N818 - a figure that must not be printed as if it were one
+class Wrong(Exception):
     """A contender did not do what its row says."""
 
 
-class NotReady(OSError):  # noqa: N818 - no error: it is asked again
+class NotReady(OSError):
     """It answers, but not with the upstream's answer yet."""
 
 

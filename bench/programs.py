@@ -11,7 +11,7 @@ PEERS = Path(sys.prefix) / "bench-peers"
 PEER_PACKAGES = ("mitmproxy", "proxy.py", "py-spy")
 
 
-class Missing(Exception):  # noqa: N818 - it says what is missing
+class Missing(Exception):
     """A program is not here; the text says what to install."""
 
 

@@ -20,7 +20,7 @@ _GUARDED = {
 """On every answer: a browser keeps, frames and reinterprets none of them."""
 
 
-class Fault(Exception):  # noqa: N818 - an answer, like Refusal
+class Fault(Exception):
     """A request that is not served, and what to do about it."""
 
     def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:

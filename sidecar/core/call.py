@@ -103,5 +103,5 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class AgentGone(Exception):  # noqa: N818 - what happened, and nobody's fault
+class AgentGone(Exception):
     """The agent hung up before its answer was complete, and nothing needs the rest of it."""

@@ -48,7 +48,7 @@ _PART_NAME: Final = re.compile(rb"""[;\s]name="((?:[^"\\]|\\.)*)\"""")
 _FILE_NAME: Final = re.compile(rb"""[;\s]filename\*?=""")
 
 
-class Unreadable(Exception):  # noqa: N818 - a reason, told to the agent in a refusal
+class Unreadable(Exception):
     """The body has no fields, and why."""
 
 

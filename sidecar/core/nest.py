@@ -15,7 +15,7 @@ DEEPEST: Final = 16
 _NAME: Final = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
-class Conflict(Exception):  # noqa: N818 - a fact about the form, told to the agent in a refusal
+class Conflict(Exception):
     """The names of the form contradict each other."""
 
 

@@ -58,7 +58,7 @@ CODES: Final[Mapping[str, Code]] = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error of ours
+class Refusal(Exception):
     """A no said on purpose, with its reason and the way out.
 
     ``detail`` is read by a model: it says what happened and what to do next, and never holds a secret.

@@ -24,7 +24,7 @@ LONGEST: Final = 1024
 _ITSELF: Final[Any] = {"type": "identity", "children": []}
 
 
-class Missing(Exception):  # noqa: N818 - the absence of a value is no error of ours
+class Missing(Exception):
     """The body has no such value."""
 
 

@@ -22,7 +22,7 @@ ATTEMPTS = 8
 """SDKs stop at 2 to 10; enough here for a retry to outlive the slowest answer."""
 
 
-class Declined(Exception):  # noqa: N818 - an answer that the agent accepts, not a fault
+class Declined(Exception):
     """The tool, or whoever stands before it, said no and why."""
 
 

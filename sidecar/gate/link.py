@@ -21,7 +21,7 @@ SILENCE_S = 0.75
 _LOOK_S = 0.2
 
 
-class StoreAway(Exception):  # noqa: N818 - a state of the world, not an error of ours
+class StoreAway(Exception):
     """The store cannot be asked now, or will not say what became of what was asked."""
 
 

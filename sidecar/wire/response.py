@@ -30,7 +30,7 @@ MAX_LENGTH_DIGITS = 20
 _CONTROLS = bytes(range(32)) + b"\x7f"
 
 
-class Malformed(Exception):  # noqa: N818 - what the bytes are
+class Malformed(Exception):
     """What an upstream sent is not an HTTP/1.1 answer to this request.  The text completes "it sent ..."."""
 
 
