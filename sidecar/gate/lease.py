@@ -152,7 +152,7 @@ class _Ready(Awaitable[T]):
 
     def __await__(self) -> Generator[None, None, T]:
         return self._value
-        yield
+        yield  # never reached: it makes this a generator, which is what an await runs
 
 
 _DONE: Awaitable[None] = _Ready(None)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Generator
 from typing import Final, TypeAlias
 
-from sidecar.core.refusal import Refusal
 from sidecar.wire.body import Body
 from sidecar.wire.head import bad_request
 
@@ -103,8 +102,3 @@ def _trailer(line: bytes) -> tuple[bytes, bytes]:
     if match is None or match[1].lower() in _NEVER_TRAILERS:
         raise bad_request("a trailer field is malformed or may not be one")
     return match[1], match[2]
-
-
-def broken_off() -> Refusal:
-    """The agent went away inside its body."""
-    return bad_request("the connection ended before its body did")

@@ -39,19 +39,6 @@ class Listener:
         server = await shared.loop.create_server(lambda: Connection(shared), host, port, backlog=BACKLOG)
         return cls(server, shared)
 
-    @classmethod
-    async def open_unix(
-        cls,
-        path: str,
-        handler: Handler,
-        limits: Limits | None = None,
-        refused: Callable[[Refusal], None] | None = None,
-    ) -> Self:
-        """Listen on a unix socket; a stale one at ``path`` is replaced."""
-        shared = _shared(handler, limits, refused)
-        server = await shared.loop.create_unix_server(lambda: Connection(shared), path, backlog=BACKLOG)
-        return cls(server, shared)
-
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of a TCP listener."""

@@ -72,6 +72,22 @@ async def test_sigterm_finishes_what_is_in_flight_and_admits_nothing_new(
     assert await asyncio.wait_for(sidecar.process.wait(), 20) == 0
 
 
+async def test_a_call_that_outlasts_the_drain_is_broken_off_and_on_record_as_unknown(
+    tool: Tool, start: Start, tmp_path: Path
+) -> None:
+    configure(tmp_path, tool, process="drain: 200ms\n")
+    leaving, staying = await start(), await start()
+    tool.hold()
+    broken = later(ask(leaving, "POST", "http://crm.test/notes", {"n": 1}))
+    await tool.got(1)
+    assert await leaving.stop() == 0
+    await asyncio.gather(broken, return_exceptions=True)
+    tool.release()
+    retry = await ask(staying, "POST", "http://crm.test/notes", {"n": 1})
+    assert (retry.status, retry.json["code"]) == (409, "outcome-unknown")
+    assert len(tool.seen) == 1
+
+
 async def test_the_embedded_store_outlives_one_sidecar_and_ends_with_the_last(
     tool: Tool, start: Start, tmp_path: Path
 ) -> None:

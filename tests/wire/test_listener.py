@@ -1,12 +1,10 @@
 import asyncio
 import contextlib
-from pathlib import Path
 
 import pytest
 
 from sidecar.wire.connection import MAX_EXCESS
 from sidecar.wire.exchange import Exchange
-from sidecar.wire.listener import Listener
 from sidecar.wire.shared import Limits
 from tests.wire.agents import PATIENCE_S, agent, arriving, ask, echo, parsed, port, problem, quiet
 
@@ -120,18 +118,6 @@ async def test_closing_drops_everybody() -> None:
         listener.close()
         with contextlib.suppress(ConnectionError):
             assert await it.rest() == b""
-        await quiet(listener)
-
-
-async def test_a_unix_socket_serves_and_replaces_a_stale_one(tmp_path: Path) -> None:
-    path = tmp_path / "proxy.sock"
-    for _ in range(2):
-        listener = await Listener.open_unix(str(path), echo)
-        reader, writer = await asyncio.open_unix_connection(str(path))
-        writer.write(LAST)
-        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
-        writer.close()
-        listener.close()
         await quiet(listener)
 
 
