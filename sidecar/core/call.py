@@ -8,37 +8,43 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 Intake = Literal["forward", "reverse", "connect", "intercept"]
 
 
-class Headers(dict[bytes, bytes]):
-    """Header fields: by lower-case name the first value, and ``raw``, the fields as they came.
+class Headers:
+    """Header fields: look-up by lower-case name, and ``raw``, the fields as they came."""
 
-    A dictionary itself, since a call asks twenty times and each look-up through a method would cost four.
-    """
+    __slots__ = ("first", "raw")
 
-    __slots__ = ("raw",)
-
-    def __init__(self, raw: RawHeaders) -> None:
-        for name, value in reversed(raw):  # so that the first of a name stands
-            self[name.lower()] = value
+    def __init__(self, raw: RawHeaders, first: dict[bytes, bytes] | None = None) -> None:
+        """``first``: the first value of each lower-case name, where somebody knows it already."""
+        if first is None:
+            first = {name.lower(): value for name, value in reversed(raw)}
         self.raw = raw
         """In the order and spelling they came in."""
+        self.first = first
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self.first
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of ``name`` (given in lower case, as everywhere here)."""
+        return self.first.get(name)
 
     def all(self, name: bytes) -> list[bytes]:
-        """Every value of ``name`` (given in lower case), in order."""
-        if name not in self:
+        """Every value of ``name``, in order."""
+        if name not in self.first:
             return []
-        if len(self) == len(self.raw):  # nothing is repeated
-            return [self[name]]
+        if not self.repeats:
+            return [self.first[name]]
         return [value for key, value in self.raw if key.lower() == name]
 
     def text(self, name: bytes) -> str | None:
         """The first value of ``name`` as text; bytes outside ASCII survive as Latin-1."""
-        value = self.get(name)
+        value = self.first.get(name)
         return None if value is None else value.decode("latin-1")
 
     @property
     def repeats(self) -> bool:
         """Some name occurs more than once."""
-        return len(self) != len(self.raw)
+        return len(self.first) != len(self.raw)
 
     def __repr__(self) -> str:
         return f"<Headers {[name.decode('latin-1') for name, _ in self.raw]}>"  # names only: values may be secret

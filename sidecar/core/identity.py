@@ -192,7 +192,7 @@ class Identities:
         headers = call.headers
         if b"baggage" in headers:  # several fields may carry it
             return self._work_out(call)
-        said = (call.peer_user, *map(headers.get, self._reads))
+        said = (call.peer_user, *[headers.first.get(name) for name in self._reads])
         known = self._known.get(said)
         if known is None:
             if len(self._known) >= KNOWN_LIMIT:

@@ -14,6 +14,7 @@ quarantine, except where the route says that only a person may lift it (``quaran
 """
 
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from sidecar.core.call import Answer, Headers
@@ -38,13 +39,18 @@ def judge(matched: Matched, status: int, headers: Headers, body: bytes | None) -
         return _unwell(matched, status, headers)
     changed = status < 400 and matched.view.call.method not in SAFE
     if not named and status in _NOT_APPLIED:
-        return Outcome("completed", status=status)
+        return _nothing_kept(status, False)
     if route.intent is None:
-        return Outcome("completed", status=status, changed=changed)
+        return _nothing_kept(status, changed)
     if not named or body is None or status < 200:
         return Outcome("completed", "done", status, changed=changed, retain_ms=route.store.retention_ms)
     answer = Answer(status, stored(headers), body)
     return Outcome("completed", "answer", status, answer, changed, retain_ms=route.store.retention_ms)
+
+
+@lru_cache(1024)
+def _nothing_kept(status: int, changed: bool) -> Outcome:
+    return Outcome("completed", status=status, changed=changed)
 
 
 def _unwell(matched: Matched, status: int, headers: Headers) -> Outcome:

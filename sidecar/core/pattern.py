@@ -14,7 +14,7 @@ canonical form and the call is refused: ``bad-request``.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from typing import Final, Self
 from urllib.parse import unquote
 
 from sidecar.core.refusal import Refusal
@@ -131,8 +131,6 @@ class PathPattern:
     A tail takes every segment that is left, also none.
     """
 
-    EVERYTHING: ClassVar["PathPattern"]
-
     text: str
     literals: tuple[tuple[int, str], ...]
     """Place and canonical spelling of each literal segment."""
@@ -225,4 +223,4 @@ def _decoded(segment: str) -> str:
     return unquote(segment, errors="strict") if "%" in segment else segment
 
 
-PathPattern.EVERYTHING = PathPattern("/{...}", (), (), 0, "")
+EVERYTHING: Final = PathPattern("/{...}", (), (), 0, "")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from sidecar.core.condition import Condition
 from sidecar.core.fleet import Standing
-from sidecar.core.pattern import HostPattern, PathPattern
+from sidecar.core.pattern import EVERYTHING, HostPattern, PathPattern
 from sidecar.core.template import Template
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -157,7 +157,7 @@ class Route:
     """The caps and the flow of whoever calls: see ``Fleet.standing``."""
     methods: frozenset[str] = frozenset()
     """Upper case; empty: every method."""
-    path: PathPattern = PathPattern.EVERYTHING
+    path: PathPattern = EVERYTHING
     when: Condition | None = None
     locks: tuple[Template, ...] = ()
     intent: IntentSpec | None = None

@@ -209,9 +209,9 @@ def _passing(fleet: Fleet) -> Route:
 
 
 def _check_override(call: Call) -> None:
-    if not _OVERRIDES.isdisjoint(call.headers):
+    if not _OVERRIDES.isdisjoint(call.headers.first):
         method = call.method.encode("latin-1")
-        if any(call.headers.get(name, method).strip().upper() != method for name in _OVERRIDES):
+        if any(call.headers.first.get(name, method).strip().upper() != method for name in _OVERRIDES):
             raise _override(call)
     if "_method=" in call.query:
         said = parse_qs(call.query, keep_blank_values=True).get("_method", ())

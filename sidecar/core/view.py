@@ -63,7 +63,7 @@ class View:
             case "query":
                 return dict(reversed(self.query()))
             case "header":
-                headers = self.call.headers.items()
+                headers = self.call.headers.first.items()
                 return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
             case "body":
                 return self._fields()

@@ -8,7 +8,7 @@ series for ever.
 import heapq
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
 
 from sidecar.telemetry.story import LONGEST_NAME
@@ -45,16 +45,18 @@ class Histogram:
 Child = TypeVar("Child", Count, Histogram)
 
 
-@dataclass(frozen=True, slots=True)
 class Family(Generic[Child]):
     """One metric: its name without the prefix, and a child for each combination of label values."""
 
-    kind: Kind
-    name: str
-    labels: tuple[str, ...]
-    help: str
-    make: Callable[[], Child]
-    children: dict[tuple[str, ...], Child] = field(default_factory=dict)
+    def __init__(
+        self, kind: Kind, name: str, labels: tuple[str, ...], text: str, make: Callable[[], Child]
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self.labels = labels
+        self.help = text
+        self.make: Callable[[], Child] = make
+        self.children: dict[tuple[str, ...], Child] = {}
 
     def of(self, *values: str) -> Child:
         """The child for these label values, made where it is new."""

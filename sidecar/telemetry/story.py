@@ -7,6 +7,7 @@ guess against its hash: that keeps a name out of sight, not out of reach.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, Literal
 
@@ -30,7 +31,7 @@ LONGEST_NAME: Final = 128
 MOST_LOCKS: Final = 16
 """Lock hashes that a line lists; a batch call may hold thousands."""
 
-_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE
 
 
 class Story:
@@ -39,15 +40,27 @@ class Story:
     The defaults are the class's, so that a call pays for what happens to it and not for what might have.
     """
 
-    identity = NOBODY
-    tool = route = UNMATCHED
-    lane = "none"
+    identity: Identity = NOBODY
+    tool: str = UNMATCHED
+    route: str = UNMATCHED
+    lane: str = "none"
     claim: Claim | None = None
     verdict: Verdict = "gone"
-    code = blocked_by = outcome = ungated = would = ""
-    wait_ms = fence = status = reply_status = 0
-    read_s = store_s = upstream_s = total_s = overhead_s = 0.0
-    in_flight = False
+    code: str = ""
+    blocked_by: str = ""
+    outcome: str = ""
+    ungated: str = ""
+    would: str = ""
+    wait_ms: int = 0
+    fence: int = 0
+    status: int = 0
+    reply_status: int = 0
+    read_s: float = 0.0
+    store_s: float = 0.0
+    upstream_s: float = 0.0
+    total_s: float = 0.0
+    overhead_s: float = 0.0
+    in_flight: bool = False
 
     def __init__(self, call: Call, now_s: float) -> None:
         self.call = call
@@ -80,7 +93,7 @@ class Story:
 
     def line(self, at_s: float) -> bytes:
         """The decision line: one JSON object and a newline.  ``at_s`` is wall time, since the epoch."""
-        entry = self._entry(datetime.fromtimestamp(at_s, UTC))
+        entry = self._entry(_stamp(at_s))
         try:
             line = orjson.dumps(entry, option=_OPTIONS)
         except TypeError:  # a lone surrogate in a caller's name is not UTF-8, and no reason to lose the line
@@ -89,7 +102,7 @@ class Story:
             line = orjson.dumps({key: _tame(value) for key, value in entry.items()}, option=_OPTIONS)
         return line
 
-    def _entry(self, at: datetime) -> dict[str, object]:
+    def _entry(self, at: str) -> dict[str, object]:
         call, who = self.call, self.identity
         entry: dict[str, object] = {
             "ts": at,
@@ -129,6 +142,17 @@ class Story:
         if self.would:
             entry["would"] = self.would
         return entry
+
+
+def _stamp(at_s: float) -> str:
+    """RFC 3339, to the microsecond."""
+    second = int(at_s)
+    return f"{_second(second)}.{str(int((at_s - second) * 1e6) + 1_000_000)[1:]}Z"
+
+
+@lru_cache(4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def short(name: str) -> str:

@@ -40,8 +40,8 @@ class Home(Protocol):
         ...
 
 
-class Channel(asyncio.Protocol):
-    """The protocol of one upstream connection."""
+class Channel:
+    """The protocol of one upstream connection (``asyncio.Protocol`` by behaviour, as the agents' side is)."""
 
     __slots__ = (
         "_closed",

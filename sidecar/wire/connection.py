@@ -42,8 +42,11 @@ MAX_EXCESS: Final = 100
 log = logging.getLogger("sidecar")
 
 
-class Connection(asyncio.Protocol):
-    """An agent's connection.  Implements ``exchange.Line`` and is the ``Source`` of its request's body."""
+class Connection:
+    """An agent's connection.  Implements ``exchange.Line`` and is the ``Source`` of its request's body.
+
+    An ``asyncio.Protocol`` by behaviour only: a compiled class inherits from no interpreted one.
+    """
 
     __slots__ = (
         "_decoder",

@@ -8,13 +8,14 @@ import functools
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sidecar.wire.egress import Address, literal
 from sidecar.wire.refusals import timed_out_unsent, unreachable
 from sidecar.wire.resolve import Resolver
 
-P = TypeVar("P", bound=asyncio.Protocol)
+P = TypeVar("P")
+"""An ``asyncio.Protocol``, by behaviour at least."""
 
 SHUTDOWN_S = 1.0
 """How long a closing TLS connection waits for the other side's close_notify."""
@@ -75,7 +76,7 @@ class Dialer:
     ) -> P:
         name = host.rstrip(".") if literal(host) is None else str(address)
         _, connected = await asyncio.get_running_loop().create_connection(
-            protocol,
+            cast("Callable[[], asyncio.Protocol]", protocol),
             str(address),
             port,
             flags=socket.AI_NUMERICHOST,
@@ -83,7 +84,7 @@ class Dialer:
             server_hostname=name if tls else None,
             ssl_shutdown_timeout=SHUTDOWN_S if tls else None,
         )
-        return connected
+        return cast("P", connected)
 
     @functools.cached_property
     def _tls(self) -> ssl.SSLContext:

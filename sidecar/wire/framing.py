@@ -11,17 +11,17 @@ from typing import Final, TypeAlias
 
 from sidecar.wire.body import Body
 from sidecar.wire.head import bad_request
+from sidecar.wire.lines import TOKEN
 
 MAX_CHUNK_LINE_BYTES: Final = 1024
 """Of a chunk's size with its extensions, which nobody uses but attackers."""
 MAX_TRAILER_BYTES: Final = 16 * 1024
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _SIZE: Final = re.compile(
-    rb"([0-9A-Fa-f]{1,15})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb'|"[\t \x21\x23-\x5b\x5d-\x7e]*"))?)*\r'
+    rb"([0-9A-Fa-f]{1,15})(?:;" + TOKEN + rb"(?:=(?:" + TOKEN + rb'|"[\t \x21\x23-\x5b\x5d-\x7e]*"))?)*\r'
 )
 """RFC 9112 section 7.1, without the blanks that section 7.1.1 calls bad."""
-_FIELD: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r")
+_FIELD: Final = re.compile(rb"(" + TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r")
 _NEVER_TRAILERS: Final = frozenset(
     {b"content-length", b"transfer-encoding", b"host", b"trailer", b"connection"}
 )

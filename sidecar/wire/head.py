@@ -6,6 +6,9 @@ beside Transfer-Encoding, codings that do not end in ``chunked``, characters tha
 this module refuses: request lines that are not exactly ``method SP target SP HTTP/1.x`` (no version, HTTP/2.0, RTSP,
 ICE, doubled blanks), chunked on HTTP/1.0, codings besides ``chunked``, no Host or two, and heads without end.
 
+Most heads leave nothing to judge.  Those are taken by ``lines``, which knows their lines already; llhttp is asked about
+every other.
+
 A head is parsed whole, in one feed.  Where it comes in pieces ``Partial`` gathers it, and has a parser without
 callbacks look at the bytes as they come, so that what can never become a head is refused at once.  The same checks
 in the same order decide both ways: what a client hears does not depend on how the network cut its bytes.
@@ -18,6 +21,7 @@ import httptools
 
 from sidecar.core.call import Headers
 from sidecar.core.refusal import Refusal
+from sidecar.wire.lines import plain_headers
 
 MAX_LINE_BYTES: Final = 32 * 1024
 """Of the request line.  Query languages in URLs (SOQL, OData) reach 16 KiB."""
@@ -32,30 +36,51 @@ class Head:
 
     __slots__ = ("close", "expects", "headers", "http_1_0", "length", "method", "origin", "path", "query")
 
+    method: str
+    origin: str | None
+    """Of the target ``http://host/path?query``, ``http://host``.  None for what is not there."""
+    path: str
+    query: str | None
+    headers: Headers
+    length: int | None
+    """Content-Length; 0 where there is no body, None where it is chunked."""
+
     def __init__(self, data: bytes) -> None:
         """``data`` is everything up to and including the first empty line.  Raises Refusal."""
-        self.method, self.origin, self.path, self.query, minor = _request_line(data).groups()
-        """Of the target ``http://host/path?query``, the origin is ``http://host``.  None for what is not there."""
-        self.http_1_0 = http_1_0 = minor == "0"
-        raw = _Fields()
-        _feed(httptools.HttpRequestParser(raw), data)
-        if len(raw) > MAX_FIELDS:
-            raise _too_large(f"It has {len(raw)} fields; at most {MAX_FIELDS} are taken.")
-        self.headers = headers = Headers(raw)
-        if b"host" not in headers or headers.repeats:
-            _check_host(headers, http_1_0)
-        self.close = http_1_0
+        self.http_1_0 = False
+        self.close = False
         """The client wants, or must have, the connection closed after the answer."""
-        if b"connection" in headers and (headers[b"connection"] != b"keep-alive" or headers.repeats):
+        self.expects = False
+        """The client waits for a 100 before it sends its body."""
+        line = data.find(b"\r\n") + 2
+        plain = _PLAIN_LINE(data[:line].decode("latin-1")) if line <= MAX_LINE_BYTES else None
+        headers = plain_headers(data[line:-4]) if plain is not None else None
+        if plain is None or headers is None or b"host" not in headers or len(headers.raw) > MAX_FIELDS:
+            self._read(data)
+            return
+        self.method, self.origin, self.path, self.query = plain.groups()
+        self.headers = headers
+        self.length = int(headers.get(b"content-length") or 0)
+
+    def _read(self, data: bytes) -> None:
+        """What is not plain, by llhttp's strict word and our own stricter one."""
+        self.method, self.origin, self.path, self.query, minor = _request_line(data).groups()
+        self.http_1_0 = minor == "0"
+        fields = _Fields()
+        _feed(httptools.HttpRequestParser(fields), data)
+        if len(fields.raw) > MAX_FIELDS:
+            raise _too_large(f"It has {len(fields.raw)} fields; at most {MAX_FIELDS} are taken.")
+        self.headers = headers = Headers(fields.raw)
+        _check_host(headers, self.http_1_0)
+        self.close = self.http_1_0
+        if b"connection" in headers:
             self._read_connection()
         if b"transfer-encoding" in headers:
-            _check_coding(headers, http_1_0)
-            self.length: int | None = None
+            _check_coding(headers, self.http_1_0)
+            self.length = None
         else:
-            self.length = int(headers[b"content-length"]) if b"content-length" in headers else 0
-        """Content-Length; 0 where there is no body, None where it is chunked."""
-        self.expects = b"expect" in headers and self.length != 0 and not http_1_0 and _continues(headers)
-        """The client waits for a 100 before it sends its body."""
+            self.length = int(headers.get(b"content-length") or 0)
+        self.expects = b"expect" in headers and self.length != 0 and not self.http_1_0 and _continues(headers)
 
     def _read_connection(self) -> None:
         options = _options(self.headers)
@@ -64,13 +89,16 @@ class Head:
             self.headers = _without_upgrade(self.headers)
 
 
-class _Fields(list[tuple[bytes, bytes]]):
+class _Fields:
     """What the parser calls back."""
 
-    __slots__ = ()
+    __slots__ = ("raw",)
+
+    def __init__(self) -> None:
+        self.raw: list[tuple[bytes, bytes]] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.append((name, value.rstrip()))  # llhttp leaves trailing blanks on
+        self.raw.append((name, value.rstrip()))  # llhttp leaves trailing blanks on
 
 
 class Partial:
@@ -122,6 +150,11 @@ class Partial:
 
 _TLS: Final = b"\x16"
 """The first byte of a handshake."""
+_PLAIN_LINE: Final = re.compile(
+    r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (https?://[A-Za-z0-9._\-\[\]:]+)?(/[A-Za-z0-9\-._~:@!$&'()*+,;=%/]*)"
+    r"(?:\?([A-Za-z0-9\-._~:/?@!$&'()*+,;=%\[\]]*))? HTTP/1\.1\r\n"
+).fullmatch
+"""What RFC 3986 lets a target hold, and nothing that needs a second look."""
 _LINE: Final = re.compile(
     r"([A-Z-]+) ([A-Za-z]+://[^/?# \r\n]*)?([^?# \r\n]*)(?:\?([^# \r\n]*))? HTTP/1\.([01])\r\n"
 )

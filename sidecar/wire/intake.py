@@ -35,8 +35,9 @@ _PORTS: Final[Mapping[str, tuple[Literal["http", "https"], int]]] = {
 def call_of(head: Head, call_id: str) -> Call:
     """The call that ``head`` asks for.  Raises Refusal ``bad-request``."""
     headers = head.headers
-    if b"host" in headers:
-        _check_host(headers[b"host"])
+    named = headers.get(b"host")
+    if named is not None:
+        _check_host(named)
     method, path, query = head.method, head.path, head.query
     if method == "CONNECT":
         return _connect(head, call_id)

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from math import inf
-from typing import Self
+from typing import Self, cast
 
 from sidecar.core.refusal import Refusal
 from sidecar.wire.connection import Connection
@@ -36,7 +36,9 @@ class Listener:
         Raises OSError where the address cannot be had.
         """
         shared = _shared(handler, limits, refused)
-        server = await shared.loop.create_server(lambda: Connection(shared), host, port, backlog=BACKLOG)
+        server = await shared.loop.create_server(
+            lambda: cast("asyncio.Protocol", Connection(shared)), host, port, backlog=BACKLOG
+        )
         return cls(server, shared)
 
     @property

@@ -7,19 +7,18 @@ How the body ends is the proxy's own decision, made anew for each agent: a lengt
 from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Final, TypeAlias
+from typing import Final
 
 from sidecar.core.call import Answer, Headers, RawHeaders
 from sidecar.core.headers import end_to_end, relayed
 from sidecar.ports import UpstreamAnswer
-
-Field: TypeAlias = tuple[bytes, bytes]
+from sidecar.wire.lines import Field, written
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
-_CLOSE: Final = b"Connection: close"
-_CHUNKED: Final = b"Transfer-Encoding: chunked"
+_CLOSE: Final = b"Connection: close\r\n"
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _FRAMING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding", b"keep-alive"})
 
 _PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -34,9 +33,9 @@ def of_answer(answer: Answer, method: str, close: bool) -> bytes:
     """A whole reply.  To HEAD only its head."""
     status, fields, body = answer
     lines = [_status_line(status, b"")]
-    lines += [_line(field) for field in fields if field[0].lower() not in _FRAMING]
+    lines += [written[field] for field in fields if field[0].lower() not in _FRAMING]
     if status not in (204, 304):
-        lines.append(_length_for_head(answer) if method == "HEAD" else b"Content-Length: %d" % len(body))
+        lines.append(_length_for_head(answer) if method == "HEAD" else framing(len(body), False))
     return _message(lines, close, b"" if bodyless(method, status) else body)
 
 
@@ -45,28 +44,25 @@ def of_upstream(
 ) -> bytes:
     """An upstream's answer on its way to the agent: the head, and what of the body goes with it."""
     status = answer.status
-    lines = [
-        _status_line(status, answer.reason),
-        *map(_line, relayed(answer.headers, switching=status == 101)),
-    ]
+    lines = [_status_line(status, answer.reason)]
+    lines += [written[field] for field in relayed(answer.headers, switching=status == 101)]
     if verdict:
-        lines.append(b"Sidecar-Verdict: " + verdict)
-    if framing:
-        lines.append(framing)
+        lines += (b"Sidecar-Verdict: ", verdict, b"\r\n")
+    lines.append(framing)
     return _message(lines, close, body)
 
 
 def framing(length: int | None, http_1_0: bool) -> bytes:
     """The field that says where the body ends; none where the close does."""
     if length is not None:
-        return b"Content-Length: %d" % length
+        return b"Content-Length: %d\r\n" % length
     return b"" if http_1_0 else _CHUNKED
 
 
 def length_only(headers: Headers) -> bytes:
     """For an answer without a body: the length that it would have had (RFC 9110 section 8.6)."""
     length = headers.get(b"content-length")
-    return b"" if length is None else b"Content-Length: " + length
+    return b"" if length is None else b"Content-Length: %b\r\n" % length
 
 
 def _length_for_head(answer: Answer) -> bytes:
@@ -85,23 +81,20 @@ def chunk(piece: bytes) -> tuple[bytes, bytes, bytes]:
 
 def last_chunk(trailers: RawHeaders) -> bytes:
     """The end of a chunked body, trailers included."""
-    return _block(b"0", end_to_end(trailers))
+    return _block(b"0\r\n", end_to_end(trailers))
 
 
 def _block(first: bytes, fields: Iterable[Field]) -> bytes:
-    return _message([first, *map(_line, fields)], False, b"")
+    return _message([first, *[written[field] for field in fields]], False, b"")
 
 
 def _message(lines: list[bytes], close: bool, body: bytes) -> bytes:
     if close:
         lines.append(_CLOSE)
-    lines += (b"", body)
-    return b"\r\n".join(lines)
-
-
-_line: Final = b": ".join
+    lines += (b"\r\n", body)
+    return b"".join(lines)
 
 
 @lru_cache(maxsize=1024)
 def _status_line(status: int, reason: bytes) -> bytes:
-    return b"HTTP/1.1 %d %b" % (status, reason or _PHRASES.get(status, b""))
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason or _PHRASES.get(status, b""))

@@ -6,6 +6,7 @@ from sidecar.core.call import RawHeaders
 from sidecar.core.outbound import Outbound
 from sidecar.core.refusal import Refusal
 from sidecar.ports import Body
+from sidecar.wire.lines import written
 
 JOIN_BYTES = 64 * 1024
 """Up to here a copy is cheaper than a second piece to write."""
@@ -17,7 +18,6 @@ _NEVER_IN_TRAILERS = frozenset(
 _OURS = (b"proxy-", b"x-agent-")
 """What is said to the proxy does not leave by the back door either."""
 _LENGTH = b"Content-Length: %d\r\n"
-_field = b": ".join
 
 
 def opening(request: Outbound, body: bytes | Body) -> tuple[tuple[bytes, ...], Body | None]:
@@ -59,12 +59,10 @@ async def stream(body: Body, write: Callable[..., Awaitable[None]]) -> None:
 
 
 def _head(request: Outbound, framing: bytes) -> bytes:
-    headers = request.headers
-    fields = b"\r\n".join(map(_field, headers))
-    head = b"%b %b HTTP/1.1\r\n%b\r\n%b\r\n" % (request.method.encode(), request.target, fields, framing)
-    if head.count(b"\n") != len(headers) + (3 if framing else 2):
-        raise Refusal("bad-request", "A header field or the target holds a line break.", outcome="not_sent")
-    return head
+    line = b"%b %b HTTP/1.1\r\n" % (request.method.encode(), request.target)
+    if line.count(b"\n") > 1:
+        raise Refusal("bad-request", "The target holds a line break.", outcome="not_sent")
+    return b"".join([line, *[written[field] for field in request.headers], framing, b"\r\n"])
 
 
 def _trailers(trailers: RawHeaders) -> bytes:

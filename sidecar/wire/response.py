@@ -7,10 +7,13 @@ pass and a proxy must not is refused here: HTTP versions other than 1.0 and 1.1,
 
 Nothing here touches a socket: ``Reader`` is fed, and says after each feed what it has.
 
-Most answers arrive whole, in one segment.  So a body starts as the one piece that it may well remain (``Whole``), and
-becomes a ``Body``, with all that this takes, where a second piece follows or the segment ends before the answer does.
+Most answers arrive whole, in one segment, and plain (``lines``): those are taken apart where they lie, and the parser
+never hears of them.  Every other is the parser's from its first byte.  Its body starts as the one piece that it may
+well remain (``Whole``), and becomes a ``Body``, with all that this takes, where a second piece follows or the segment
+ends before the answer does.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -20,6 +23,7 @@ from sidecar.core.call import Headers, RawHeaders
 from sidecar.core.outbound import Outbound
 from sidecar.wire.body import Body, Source, Whole
 from sidecar.wire.held import Held
+from sidecar.wire.lines import plain_headers
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of status lines and fields, interim answers included; of trailers and chunk extensions likewise."""
@@ -28,6 +32,9 @@ MAX_INTERIM = 16
 MAX_LENGTH_DIGITS = 20
 """Of a Content-Length; llhttp bounds its value, and leaves zeros in front of it unbounded."""
 _CONTROLS = bytes(range(32)) + b"\x7f"
+_STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)\r\n").match
+"""Of a final answer, without the latitude that llhttp grants."""
+_BODYLESS = (b"204", b"304")
 
 
 class Malformed(Exception):
@@ -125,6 +132,8 @@ class Reader:
         """Take a segment.  Raises Malformed, after which the connection is good for nothing."""
         if not self.heard:
             self.heard = True
+            if self._take_whole(data):
+                return
             self._plain = data.startswith(b"HTTP/1.1 ")
             if data[0] != 0x48:  # H: llhttp would also take RTSP and ICE, and skip line breaks
                 raise Malformed("something that is not HTTP")
@@ -146,6 +155,20 @@ class Reader:
                 self._go_live(self._headers)
         elif self.request.method == "HEAD":
             self._after_head_only(data)
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Take an answer that is plain and all there; False leaves everything to the parser."""
+        line = _STATUS_LINE(data)
+        end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
+        if line is None or end < line.end() or line[1] in _BODYLESS or self.request.method == "HEAD":
+            return False
+        headers = plain_headers(data[line.end() : end])
+        if headers is None or len(data) - end - 4 != int(headers.get(b"content-length") or -1):
+            return False
+        self._status, self._reason = int(line[1]), line[2]
+        self.reusable = self.complete = True
+        self._answer(headers, Whole(data[end + 4 :]))
+        return True
 
     def end(self) -> LiveAnswer | None:
         """The upstream closed its side cleanly: the answer, where that completes it."""

@@ -6,7 +6,7 @@ from typing import Any
 from sidecar.core.call import Call, Headers, Identity
 from sidecar.core.content import Content
 from sidecar.core.fleet import Fleet
-from sidecar.core.pattern import HostPattern, PathPattern, canonical_path
+from sidecar.core.pattern import EVERYTHING, HostPattern, PathPattern, canonical_path
 from sidecar.core.route import Lane, Route, Tool
 from sidecar.core.table import Choice, Matched, Site, Table
 from sidecar.core.view import View
@@ -68,7 +68,7 @@ def route(
         chosen,
         FLEET.standing(chosen.name, chosen.cap, chosen.counted, its.name, its.caps.get(lane)),
         methods=frozenset(methods.split()),
-        path=PathPattern.parse(path) if path else PathPattern.EVERYTHING,
+        path=PathPattern.parse(path) if path else EVERYTHING,
         **fields,
     )
 
