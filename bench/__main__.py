@@ -48,7 +48,7 @@ def _measure(options: argparse.Namespace) -> report.Report:
 
 def _print(result: report.Report, options: argparse.Namespace) -> None:
     if options.write_readme:
-        report.write_into(machine.ROOT / "README.md", result.markdown())
+        report.write_into(programs.ROOT / "README.md", result.markdown())
     if options.json:
         print(result.json())
     elif options.markdown:

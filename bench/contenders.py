@@ -108,7 +108,7 @@ def _sidecar(routes: str) -> Command:
         (folder / "routes").mkdir()
         (folder / "sidecar.yaml").write_text(_SIDECAR.format(port=port, store=site.store.url))
         (folder / "routes" / "crm.yaml").write_text(_TOOL + routes)
-        return [sys.executable, "-m", "sidecar", "run", "--config", folder]
+        return [*programs.sidecar(), "run", "--config", folder]
 
     return command
 

@@ -10,14 +10,12 @@ from pathlib import Path
 from bench import programs
 from bench.backing import Store
 
-ROOT = Path(__file__).parent.parent
-
 
 def commit() -> str:
     """The commit, with ``-dirty`` where the tree differs from it; ``unknown`` outside a checkout."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=9", "--exclude=*"]
     try:
-        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        ran = subprocess.run(command, cwd=programs.ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository
         return "unknown"
     return ran.stdout.strip()
@@ -41,6 +39,7 @@ def facts(store: Store) -> dict[str, str]:
         "commit": commit(),
         "machine": f"{_cpu()}, {os.cpu_count()} cores, Linux {platform.release()}",
         "python": f"{python_build()}, {', '.join(ours)}",
+        "sidecar": "compiled" if programs.is_compiled() else "interpreted (make compiled was not run)",
         "envoy": _envoy(),
         "upstream": programs.version_of(programs.nginx(), "-v").removeprefix("nginx version: "),
         "store": store.version(),

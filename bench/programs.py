@@ -8,11 +8,29 @@ from pathlib import Path
 PEERS = Path(sys.prefix) / "bench-peers"
 """A venv of their own for proxies whose dependencies would fight with ours."""
 
+ROOT = Path(__file__).parent.parent
+COMPILED = ROOT / "build" / "compiled"
+"""Where ``make compiled`` puts the package that production runs."""
+
 PEER_PACKAGES = ("mitmproxy", "proxy.py", "py-spy")
 
 
 class Missing(Exception):
     """A program is not here; the text says what to install."""
+
+
+def sidecar() -> list[str | Path]:
+    """The command, compiled where ``make compiled`` has done so since the source last changed."""
+    path = COMPILED if is_compiled() else ROOT
+    return ["/usr/bin/env", f"PYTHONPATH={path}", sys.executable, "-P", "-m", "sidecar"]
+
+
+def is_compiled() -> bool:
+    """Whether what is measured is what production runs, and not its interpreted twin."""
+    done = COMPILED / ".ready"
+    return done.exists() and done.stat().st_mtime > max(
+        file.stat().st_mtime for file in (ROOT / "sidecar").rglob("*") if file.suffix in (".py", ".lua")
+    )
 
 
 def wrk() -> Path:
