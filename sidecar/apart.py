@@ -10,7 +10,6 @@ What comes through the pipe is a pickle, from nobody but our own child.
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ class Reading:
         self._patience_s = patience_s
         self._awaited = False
         self._child = subprocess.Popen(  # noqa: S603 - this very interpreter, and no shell
-            [sys.executable, "-P", "-c", f"from {__name__} import main; main()", str(folder)],
+            [sys.executable, "-P", "-c", "from sidecar.settings import send; send()", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
@@ -68,18 +67,3 @@ class Reading:
         if not self._awaited:  # else whoever waits, perhaps in another thread, cleans up
             with self._child:
                 pass
-
-
-def main() -> None:
-    """The child: read the folder named last, write what came of it to stdout."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent, which ends us
-    pipe = sys.stdout.buffer
-    sys.stdout = sys.stderr
-    from sidecar.settings import load
-
-    result: Config | Sequence[Problem]
-    try:
-        result = load(Path(sys.argv[-1]), os.environ)
-    except ConfigError as error:
-        result = error.problems
-    pickle.dump(result, pipe, pickle.HIGHEST_PROTOCOL)

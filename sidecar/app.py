@@ -24,13 +24,13 @@ from sidecar.core.call import Call, Headers, RawHeaders
 from sidecar.core.config import Config, Process
 from sidecar.core.explain import explain
 from sidecar.core.problems import ConfigError
-from sidecar.folder import changes
 from sidecar.gate.gate import Gate
 from sidecar.gate.store import StoreError
 from sidecar.pipeline import Pipeline
 from sidecar.tasks import spawn
 from sidecar.telemetry.log import Log
 from sidecar.telemetry.meters import Meters
+from sidecar.watch import changes
 from sidecar.wire import pool, shared
 from sidecar.wire.egress import Egress
 from sidecar.wire.listener import Listener

@@ -1,11 +1,9 @@
-"""A configuration folder from outside: which of its files count, and when one may have changed.
+"""Which files of a configuration folder count.
 
 Names that begin with a dot are left alone: the embedded store's folder, and what a mounted ConfigMap keeps beside its
 links.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 ROUTES = "routes"
@@ -14,25 +12,3 @@ ROUTES = "routes"
 def is_yaml(path: Path) -> bool:
     """Whether a file of this name may be one of the configuration."""
     return path.suffix in (".yaml", ".yml") and not path.name.startswith(".")
-
-
-async def changes(folder: Path, stop: asyncio.Event) -> AsyncIterator[None]:
-    """Yield whenever a file of the configuration may have changed, until ``stop`` is set.
-
-    A mounted ConfigMap changes by swapping a link, an editor by renaming, so the folders are watched and not the files.
-    """
-    from watchfiles import awatch  # 30 ms to import, and nothing is to be watched before calls are served
-
-    while not stop.is_set():
-        watched = [path for path in (folder, folder / ROUTES) if path.is_dir()]
-        async for batch in awatch(*watched, stop_event=stop, recursive=False, debounce=200, step=50):
-            touched = [Path(name) for _, name in batch]
-            if any(map(_matters, touched)):
-                yield
-            if any(path == folder / ROUTES for path in touched):
-                break  # the folder came or went: watch what there is now
-
-
-def _matters(path: Path) -> bool:
-    """Whether a change at ``path`` can be one of the configuration: not the store's, not an editor's scratch."""
-    return is_yaml(path) or path.name in ("..data", ROUTES)

@@ -6,7 +6,11 @@
 Reading is all or nothing: ``load`` returns a whole ``Config`` or raises ``ConfigError`` with everything wrong.
 """
 
-from collections.abc import Mapping
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sidecar.core.compile.folder import PROCESS, File, compile_config
@@ -35,6 +39,20 @@ def load(folder: Path, environ: Mapping[str, str]) -> Config:
         paths += sorted(path for path in routes.iterdir() if is_yaml(path))
     files = [file for path in paths if (file := _read(path, folder, problems)) is not None]
     return compile_config(str(folder), files, problems, environ)
+
+
+def send() -> None:
+    """The whole of a child's life (``apart.py``): read the folder named last, write what came of it to stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent, which ends us
+    pipe, sys.stdout = sys.stdout.buffer, sys.stderr
+    result: Config | Sequence[Problem]
+    try:
+        result = load(Path(sys.argv[-1]), os.environ)
+    except ConfigError as error:
+        result = error.problems
+    pickle.dump(result, pipe, pickle.HIGHEST_PROTOCOL)
+    pipe.flush()
+    os._exit(0)  # nothing here needs to be taken down in order
 
 
 def _read(path: Path, folder: Path, problems: list[Problem]) -> File | None:

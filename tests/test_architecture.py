@@ -14,6 +14,7 @@ LEVEL = {
     "telemetry": 1,
     "ports": 1,
     "folder": 0,
+    "watch": 1,
     "settings": 1,
     "apart": 2,
     "gate": 2,

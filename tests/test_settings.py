@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.folder import _matters, changes
 from sidecar.settings import LARGEST_BYTES, ConfigError, load
+from sidecar.watch import _matters, changes
 
 TOOL = "version: 1\ntool: {name}\nupstream: http://{name}.test\n"
 REPO = Path(__file__).parent.parent
