@@ -1,9 +1,8 @@
 """The composition root: builds every part, and knows the order of start, reload, drain and stop.
 
-Start: the store first (nothing is granted without it), then the proxy port, then the admin port, whose library takes
-longest to import and which no call needs.  Stop, on SIGTERM or SIGINT: no new connections and no new side effects;
-what is in flight finishes within ``drain`` and is settled; the store goes last, since everything before it settles
-there.
+Start: the store first (nothing is granted without it), then the proxy port, then the admin port, which no call needs.
+Stop, on SIGTERM or SIGINT: no new connections and no new side effects; what is in flight finishes within ``drain`` and
+is settled; the store goes last, since everything before it settles there.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
 """What ``sidecar run`` does: serve until told to stop."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ def serve(folder: Path) -> int:
             from sidecar.app import StartError, main  # imported while the child reads
 
             config = reading.config()
+        gc.freeze()  # all this stays, so no collection need walk it again while a call waits
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
