@@ -23,20 +23,32 @@ from sidecar.core.problems import ConfigError, Problem
 PATIENCE_S = 30.0
 """A thousand routes take a second."""
 
+_READ = "import gc; gc.disable(); from sidecar.settings import send; send()"
+"""Its whole life is too short for a collection to pay."""
+
 
 class Reading:
-    """A child that reads ``folder`` from now on.  Leaving its context ends it, whatever it has come to."""
+    """A child that reads ``folder`` from now on.  Leaving its context ends it, whatever it has come to.
+
+    Raises ConfigError where none can be started.
+    """
 
     def __init__(self, folder: Path, patience_s: float = PATIENCE_S) -> None:
         self._folder = folder
         self._patience_s = patience_s
         self._awaited = False
-        self._child = subprocess.Popen(  # noqa: S603 - this very interpreter, and no shell
-            [sys.executable, "-P", "-c", "from sidecar.settings import send; send()", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
-        )
+        self._child = self._started()
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        try:
+            return subprocess.Popen(  # noqa: S603 - this very interpreter, and no shell
+                [sys.executable, "-P", "-c", _READ, str(self._folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
+            )
+        except OSError as error:
+            raise self._failed(f"could not be read: no process to read it: {error.strerror}") from None
 
     def config(self) -> Config:
         """Wait for it.  Raises ConfigError."""

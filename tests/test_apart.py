@@ -87,6 +87,12 @@ def test_a_reader_that_dies_is_a_problem_like_any_other(tmp_path: Path) -> None:
             reading.config()
 
 
+def test_a_reader_that_cannot_be_started_is_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="no process to read it: No such file"):
+        read(tmp_path)
+
+
 def test_whoever_leaves_early_leaves_no_reader_behind(tmp_path: Path) -> None:
     with Reading(tmp_path) as reading:
         pass

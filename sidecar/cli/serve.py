@@ -10,12 +10,14 @@ from sidecar.core.problems import ConfigError
 
 def serve(folder: Path) -> int:
     """The exit status, once it is over."""
+    gc.disable()  # imports make nothing to collect
     try:
         with Reading(folder) as reading:
             from sidecar.app import StartError, main  # imported while the child reads
 
             config = reading.config()
-        gc.freeze()  # all this stays, so no collection need walk it again while a call waits
+        gc.freeze()  # nor later: all this stays, and no collection need walk it while a call waits
+        gc.enable()
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
