@@ -99,8 +99,14 @@ def pinned(core: int) -> Iterator[None]:
 
 
 def quiet_environment() -> dict[str, str]:
-    """The environment without what would send a program's own calls through some other proxy."""
-    return {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    """The environment without what would send a program's own calls through some other proxy, or have Python
+    compile its sources at every start: an installed package is compiled.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if "proxy" not in name.lower() and name != "PYTHONDONTWRITEBYTECODE"
+    }
 
 
 def core_busy_us(core: int) -> int:

@@ -1,9 +1,8 @@
 """The composition root: builds every part, and knows the order of start, reload, drain and stop.
 
-Start: the store first (nothing is granted without it), then the proxy port, then the admin port, whose library takes
-longest to import and which no call needs.  Stop, on SIGTERM or SIGINT: no new connections and no new side effects;
-what is in flight finishes within ``drain`` and is settled; the store goes last, since everything before it settles
-there.
+Start: the store first (nothing is granted without it), then the proxy port, then the admin port, which no call needs.
+Stop, on SIGTERM or SIGINT: no new connections and no new side effects; what is in flight finishes within ``drain`` and
+is settled; the store goes last, since everything before it settles there.
 """
 
 import asyncio
@@ -17,18 +16,20 @@ from time import time
 from typing import TypeVar
 
 from sidecar import __version__
+from sidecar.apart import Reading
 from sidecar.control.admin import Admin
 from sidecar.control.status import Loaded, Reload
 from sidecar.core.call import Call, Headers, RawHeaders
-from sidecar.core.config import Config
+from sidecar.core.config import Config, Process
 from sidecar.core.explain import explain
+from sidecar.core.problems import ConfigError
 from sidecar.gate.gate import Gate
 from sidecar.gate.store import StoreError
 from sidecar.pipeline import Pipeline
-from sidecar.settings import ConfigError, changes, load
 from sidecar.tasks import spawn
 from sidecar.telemetry.log import Log
 from sidecar.telemetry.meters import Meters
+from sidecar.watch import changes
 from sidecar.wire import pool, shared
 from sidecar.wire.egress import Egress
 from sidecar.wire.listener import Listener
@@ -60,7 +61,8 @@ class Sidecar:
         self._config = config
         self._loaded_at_s = time()
         self._last_reload: Reload | None = None
-        self._meters = Meters(tenants=config.fleet.tenants)
+        self._reloading = asyncio.Lock()
+        self._meters = Meters(tenants=config.process.fleet.tenants)
         self._stop = asyncio.Event()
         self._draining = False
 
@@ -74,29 +76,29 @@ class Sidecar:
             await self._drain()
 
     async def _start(self, parts: AsyncExitStack) -> None:
-        config = self._config
+        config, process = self._config, self._config.process
         try:
-            decisions = Log(config.log.decisions, config.log.level)
+            decisions = Log(process.log.decisions, process.log.level)
         except OSError as error:
             raise StartError(f"log.decisions: {error}") from None
         parts.callback(decisions.close)
         self._meters.lines_dropped = decisions.dropped
         self._gate = await self._open_store()
         parts.push_async_callback(self._gate.stop)
-        self._upstream = HttpUpstream(_egress(config), _pool_limits(config))
+        self._upstream = HttpUpstream(_egress(process), _pool_limits(process))
         parts.callback(self._upstream.close)
         self._pipeline = Pipeline(config, self._gate, self._upstream, self._meters, decisions.tell)
         self._listener = await self._open_proxy()
         parts.callback(self._listener.close)
         admin = Admin(self, self._gate, self._meters, os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
-        address = await _listening(admin.start(*config.listen.admin), "admin", config.listen.admin)
+        address = await _listening(admin.start(*process.listen.admin), "admin", process.listen.admin)
         parts.push_async_callback(admin.stop)
         log.info(
             "sidecar %s ready: proxy %s admin %s", __version__, _url(self._listener.address), _url(address)
         )
 
     async def _open_store(self) -> Gate:
-        store = self._config.store
+        store = self._config.process.store
         try:
             gate = Gate(
                 store.url,
@@ -112,13 +114,13 @@ class Sidecar:
         return gate
 
     async def _open_proxy(self) -> Listener:
-        config = self._config
+        process = self._config.process
         limits = shared.Limits(
-            connections=config.limits.connections,
-            head_bytes=config.limits.header_bytes,
+            connections=process.limits.connections,
+            head_bytes=process.limits.header_bytes,
         )
-        opening = Listener.open(*config.listen.proxy, self._pipeline, limits, self._meters.turned_away)
-        return await _listening(opening, "proxy", config.listen.proxy)
+        opening = Listener.open(*process.listen.proxy, self._pipeline, limits, self._meters.turned_away)
+        return await _listening(opening, "proxy", process.listen.proxy)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -135,7 +137,7 @@ class Sidecar:
         self._listener.stop_accepting()
         log.info("draining: %d calls in flight", self._listener.calls)
         try:
-            async with asyncio.timeout(self._config.drain_ms / 1000):
+            async with asyncio.timeout(self._config.process.drain_ms / 1000):
                 await self._listener.drain()
         except TimeoutError:
             log.warning("%d calls did not end within the drain time and are broken off", self._listener.calls)
@@ -158,28 +160,36 @@ class Sidecar:
 
     async def reload(self) -> Reload:
         """Read the folder again: all of it is taken, or nothing."""
-        try:
-            config = await asyncio.to_thread(load, Path(self._config.folder), os.environ)
-        except ConfigError as error:
-            self._meters.reloaded("refused")
-            log.error("config refused, the last good one stays:\n%s", error)
-            self._last_reload = Reload(time(), "refused", [str(problem) for problem in error.problems])
-        else:
-            self._meters.reloaded("loaded")
-            self._config, self._loaded_at_s = config, time()
-            self._pipeline.obey(config)
-            self._upstream.obey(_egress(config))
-            log.info("config reloaded: %s", config.digest)
-            self._last_reload = Reload(time(), "loaded", [str(problem) for problem in config.warnings])
-        return self._last_reload
+        async with self._reloading:  # two at once could end in the wrong order
+            try:
+                with Reading(Path(self._config.folder)) as reading:
+                    config = await asyncio.to_thread(reading.config)
+            except ConfigError as error:
+                self._last_reload = self._refuse(error)
+            else:
+                self._last_reload = self._obey(config)
+            return self._last_reload
+
+    def _refuse(self, error: ConfigError) -> Reload:
+        self._meters.reloaded("refused")
+        log.error("config refused, the last good one stays:\n%s", error)
+        return Reload(time(), "refused", [str(problem) for problem in error.problems])
+
+    def _obey(self, config: Config) -> Reload:
+        self._meters.reloaded("loaded")
+        self._config, self._loaded_at_s = config, time()
+        self._pipeline.obey(config)
+        self._upstream.obey(_egress(config.process))
+        log.info("config reloaded: %s", config.digest)
+        return Reload(time(), "loaded", [str(problem) for problem in config.warnings])
 
 
-def _egress(config: Config) -> Egress:
-    return Egress(config.egress.deny, map(str, config.egress.allow))
+def _egress(process: Process) -> Egress:
+    return Egress(process.egress.deny, map(str, process.egress.allow))
 
 
-def _pool_limits(config: Config) -> pool.Limits:
-    return pool.Limits(connect_s=config.timeouts.connect_ms / 1000, idle_s=config.timeouts.idle_ms / 1000)
+def _pool_limits(process: Process) -> pool.Limits:
+    return pool.Limits(connect_s=process.timeouts.connect_ms / 1000, idle_s=process.timeouts.idle_ms / 1000)
 
 
 async def _listening(opening: Awaitable[T], what: str, address: tuple[str, int]) -> T:

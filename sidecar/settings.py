@@ -3,24 +3,25 @@
     sidecar.yaml       this process, the fleet's caps, identity; without it every setting has its default
     routes/*.yaml      one tool each; without any, every call passes ungated
 
-Names that begin with a dot are left alone: the embedded store's folder, and what a mounted ConfigMap keeps beside its
-links.  Reading is all or nothing: ``load`` returns a whole ``Config`` or raises ``ConfigError`` with everything wrong.
+Reading is all or nothing: ``load`` returns a whole ``Config`` or raises ``ConfigError`` with everything wrong.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sidecar.core.compile.folder import PROCESS, File, compile_config
 from sidecar.core.config import Config
 from sidecar.core.problems import ConfigError, Problem, meant
+from sidecar.folder import ROUTES, is_yaml
 
 LARGEST_BYTES = 1 << 20
 """Of one file.  Large enough for a thousand routes."""
 
-ROUTES = "routes"
-
-__all__ = ["Config", "ConfigError", "changes", "load"]
+__all__ = ["Config", "ConfigError", "load"]
 
 
 def load(folder: Path, environ: Mapping[str, str]) -> Config:
@@ -35,35 +36,23 @@ def load(folder: Path, environ: Mapping[str, str]) -> Config:
     paths = [process] if process.exists() else []
     routes = folder / ROUTES
     if routes.is_dir():
-        paths += sorted(path for path in routes.iterdir() if _is_yaml(path))
+        paths += sorted(path for path in routes.iterdir() if is_yaml(path))
     files = [file for path in paths if (file := _read(path, folder, problems)) is not None]
     return compile_config(str(folder), files, problems, environ)
 
 
-async def changes(folder: Path, stop: asyncio.Event) -> AsyncIterator[None]:
-    """Yield whenever a file of the configuration may have changed, until ``stop`` is set.
-
-    A mounted ConfigMap changes by swapping a link, an editor by renaming, so the folders are watched and not the files.
-    """
-    from watchfiles import awatch  # 30 ms to import, and only a process that stays needs it
-
-    while not stop.is_set():
-        watched = [path for path in (folder, folder / ROUTES) if path.is_dir()]
-        async for batch in awatch(*watched, stop_event=stop, recursive=False, debounce=200, step=50):
-            touched = [Path(name) for _, name in batch]
-            if any(map(_matters, touched)):
-                yield
-            if any(path == folder / ROUTES for path in touched):
-                break  # the folder came or went: watch what there is now
-
-
-def _matters(path: Path) -> bool:
-    """Whether a change at ``path`` can be one of the configuration: not the store's, not an editor's scratch."""
-    return _is_yaml(path) or path.name in ("..data", ROUTES)
-
-
-def _is_yaml(path: Path) -> bool:
-    return path.suffix in (".yaml", ".yml") and not path.name.startswith(".")
+def send() -> None:
+    """The whole of a child's life (``apart.py``): read the folder named last, write what came of it to stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent, which ends us
+    pipe, sys.stdout = sys.stdout.buffer, sys.stderr
+    result: Config | Sequence[Problem]
+    try:
+        result = load(Path(sys.argv[-1]), os.environ)
+    except ConfigError as error:
+        result = error.problems
+    pickle.dump(result, pipe, pickle.HIGHEST_PROTOCOL)
+    pipe.flush()
+    os._exit(0)  # nothing here needs to be taken down in order
 
 
 def _read(path: Path, folder: Path, problems: list[Problem]) -> File | None:
@@ -83,7 +72,7 @@ def _strays(folder: Path) -> list[Problem]:
     """Files that look like configuration and stand where nobody reads them."""
     found = []
     for path in sorted(folder.iterdir()):
-        if _is_yaml(path) and path.name != PROCESS:
+        if is_yaml(path) and path.name != PROCESS:
             hint = meant(path.name, [PROCESS]) or f"; a tool's file belongs into {ROUTES}/"
             found.append(
                 Problem(str(path), 0, 0, f"is not read{hint}", fatal=bool(meant(path.name, [PROCESS])))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.settings import LARGEST_BYTES, ConfigError, _matters, changes, load
+from sidecar.settings import LARGEST_BYTES, ConfigError, load
+from sidecar.watch import _matters, changes
 
 TOOL = "version: 1\ntool: {name}\nupstream: http://{name}.test\n"
 REPO = Path(__file__).parent.parent
@@ -30,7 +31,7 @@ def refused(folder: Path) -> list[str]:
 def test_a_folder_is_read_whole(tmp_path: Path) -> None:
     config = load(write(tmp_path, b="", a=""), {})
     assert [site.tool.name for site in config.sites] == ["a", "b"]
-    assert config.store.state == f"{tmp_path}/.sidecar"
+    assert config.process.store.state == f"{tmp_path}/.sidecar"
     assert config.warnings == ()
     assert sorted(config.written) == ["routes/a.yaml", "routes/b.yaml", "sidecar.yaml"]
 

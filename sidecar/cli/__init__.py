@@ -1,52 +1,21 @@
-"""The command line.  A command's module is imported when the command is asked for, so none pays for another."""
+"""The command line.
 
-import importlib
-from importlib.util import find_spec
-from typing import Annotated, Any
+``run`` stays for weeks, so it does not carry what reads command lines: its one spelling is known here, and the rest,
+mistakes included, goes to ``commands``.
+"""
 
-import typer
-from typer.core import TyperGroup
-
-from sidecar import __version__
-from sidecar.core.problems import meant
-
-COMMANDS = ("run", "check", "explain", "schema", "demo")
-"""In the order of ``--help``.  ``sidecar/cli/NAME.py`` holds the function ``NAME``."""
-
-
-class Commands(TyperGroup):
-    """Finds a command by its name, and imports its module then."""
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is typer's
-        return [name for name in COMMANDS if find_spec(f"sidecar.cli.{name}") is not None]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        known = self.list_commands(ctx)
-        if cmd_name not in known:
-            ctx.fail(f"no such command '{cmd_name}'{meant(cmd_name, known)}")
-        single = typer.Typer(add_completion=False)
-        single.command(cmd_name)(getattr(importlib.import_module(f"sidecar.cli.{cmd_name}"), cmd_name))
-        return typer.main.get_command(single)
-
-
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"sidecar {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def sidecar(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Concurrency control for AI agents at the HTTP boundary."""
+import sys
+from pathlib import Path
 
 
 def main() -> None:
     """The ``sidecar`` command.  Exit 0: good, 1: refused or failed, 2: bad usage."""
-    app(prog_name="sidecar")
+    match sys.argv[1:]:
+        case ["run", "--config", folder] if not folder.startswith("-"):
+            from sidecar.cli.serve import serve
+
+            sys.exit(serve(Path(folder)))
+        case _:
+            from sidecar.cli.commands import app
+
+            app(prog_name="sidecar")

@@ -33,18 +33,6 @@ def runner(status: Status, peek: Peek, meters: Meters, token: str, stop_s: float
     return web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=stop_s)
 
 
-async def listen(port_runner: web.AppRunner, host: str, port: int) -> tuple[str, int]:
-    """Start ``port_runner``, and say where it listens."""
-    await port_runner.setup()
-    try:
-        await web.TCPSite(port_runner, host, port).start()
-    except OSError:
-        await port_runner.cleanup()
-        raise
-    address = port_runner.addresses[0]
-    return address[0], address[1]
-
-
 class _Endpoints:
     def __init__(self, status: Status, peek: Peek, meters: Meters) -> None:
         self._status = status

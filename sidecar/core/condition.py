@@ -12,7 +12,9 @@ whole and decimal numbers read as such: ``body.amount > 0`` works for JSON and f
 """
 
 import re
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Final, Self
 
 from sidecar.core.refusal import Refusal
@@ -50,8 +52,7 @@ class Condition:
     @classmethod
     def parse(cls, text: str, allowed: frozenset[str] = CALL_NAMES) -> Self:
         """Compile ``text``.  Raises ValueError in one line that says what is wrong."""
-        import cel  # it imports a terminal toolkit (110 ms, 10 MB), so only a config with a condition pays
-
+        cel = _engine()
         if len(text) > LONGEST:
             raise ValueError(f"a condition has at most {LONGEST} characters, this one has {len(text)}")
         try:
@@ -96,8 +97,21 @@ class Condition:
                 "reads with the types that the API documents.",
             ) from None
 
+    def __reduce__(self) -> tuple[Callable[[str, frozenset[str]], "Condition"], tuple[str, frozenset[str]]]:
+        return Condition.parse, (self.text, frozenset(self.names))  # a program does not travel, its text does
+
     def __repr__(self) -> str:
         return f"<Condition {self.text}>"
+
+
+def _engine() -> ModuleType:
+    """CEL, for who has a condition.  The package imports its own command line and with it a terminal toolkit
+    (110 ms, 10 MB); it finds this one instead.
+    """
+    sys.modules.setdefault("cel.cli", ModuleType("cel.cli"))
+    import cel
+
+    return cel
 
 
 def _numbers(value: object) -> object:

@@ -73,15 +73,11 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """A configuration that was found good."""
+class Process:
+    """What ``sidecar.yaml`` says."""
 
-    folder: str
     listen: Listen
     store: Store
-    table: Table
-    sites: tuple[Site, ...]
-    """The tools with their routes, in order of their files' names."""
     identity: Identities
     fleet: Fleet
     lanes: Mapping[str, Lane]
@@ -90,8 +86,22 @@ class Config:
     timeouts: Timeouts
     log: Log
     mode: Literal["enforce", "observe"]
-    """As ``sidecar.yaml`` says; each route knows its own."""
+    """As it is written there; each route knows its own."""
     drain_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration that was found good."""
+
+    folder: str
+    process: Process
+    sites: tuple[Site, ...]
+    """The tools with their routes, in order of their files' names."""
+    table: Table
+    """The same, ready to be asked."""
+    identity: Identities
+    """The process's, at hand for every call."""
     digest: str
     """Of the files' content, without the environment: tells two configurations apart, and no secret."""
     written: Mapping[str, object]

@@ -71,6 +71,9 @@ class Field:
             raise TemplateError(str(error), position + len(source) + 1) from None
         return cls(text, source, read, tuple(filters))
 
+    def __reduce__(self) -> tuple[Callable[[str], "Field"], tuple[str]]:
+        return _again, (self.text,)  # functions do not travel, the text that they are made of does
+
     def value(self, view: View) -> Any:
         """What the call says; a list where it says several.  Raises Refusal ``key-underivable``."""
         try:
@@ -135,6 +138,10 @@ class Field:
             f"apart by it, and there is none to use: {why}. Nothing was sent. Add the value to the request "
             "and send it again.",
         )
+
+
+def _again(text: str) -> Field:
+    return Field.parse(text, 0, None)
 
 
 def _check_source(source: str, dot: str, selector: str, position: int) -> None:

@@ -71,6 +71,9 @@ class Source:
             f"unknown source '{text}'; it is proxy-user, traceparent, header:NAME or baggage:KEY",
         )
 
+    def __reduce__(self) -> tuple[Callable[[str], "Source"], tuple[str]]:
+        return Source.parse, (self.text,)  # a function does not travel, the text that it is made of does
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sidecar import __version__
-from sidecar.cli import app
+from sidecar.cli.commands import app
 
 REPO = Path(__file__).parent.parent.parent
 CONFIG = str(REPO / "config")

@@ -1,3 +1,4 @@
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,39 @@ from sidecar.settings import load
 from sidecar.telemetry.meters import Meters
 from tests.control.conftest import TOKEN, Port, Process, Store
 
+OPENED = """
+import asyncio, sys, uvloop
+from sidecar.control.admin import Admin
+from sidecar.telemetry.meters import Meters
 
-def test_nothing_of_aiohttp_is_imported_until_the_port_opens() -> None:
-    code = "import sys, sidecar.control.admin; sys.exit('aiohttp' in sys.modules or 'prometheus_client' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+async def main():
+    admin = Admin(None, None, Meters(), "")
+    address = await admin.start("127.0.0.1", 0)
+    before = "aiohttp" in sys.modules
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET /healthz HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n\\r\\n")
+    print(before, (await reader.readline()).decode().strip(), "aiohttp" in sys.modules)
+    writer.close()
+    await admin.stop()
+
+uvloop.run(main())
+"""
+
+
+def test_a_port_that_nobody_asks_imports_nothing_and_who_asks_first_is_answered() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", OPENED], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert ran.stdout.strip() == "False HTTP/1.1 200 OK True"
+
+
+async def test_all_who_knock_at_once_are_shown_in() -> None:
+    admin = Admin(Process(), Store(), Meters(), TOKEN)
+    host, number = await admin.start("127.0.0.1", 0)
+    async with aiohttp.ClientSession() as client:
+        answers = await asyncio.gather(*(client.get(f"http://{host}:{number}/healthz") for _ in range(8)))
+        assert {answer.status for answer in answers} == {200}
+    await admin.stop()
 
 
 async def test_a_taken_address_is_an_error_and_leaves_nothing_open(port: Port) -> None:

@@ -673,7 +673,7 @@ def test_an_upstream_key_or_a_replacing_method_allows_to_send_again() -> None:
 
 
 def test_a_lane_keeps_the_defaults_it_does_not_name() -> None:
-    lanes = compiled(sidecar="version: 1\nlanes: {read: {cap: 9}, high_risk: {wait: 1s}}").lanes
+    lanes = compiled(sidecar="version: 1\nlanes: {read: {cap: 9}, high_risk: {wait: 1s}}").process.lanes
     assert lanes["read"] == Lane("read", 9, 2_000, "allow", counted=False, durable=False)
     assert lanes["draft"] == Lane("draft", None, 10_000, "allow", counted=True, durable=False)
     assert lanes["write"] == Lane("write", None, 10_000, "refuse", counted=True, durable=False)
@@ -683,7 +683,7 @@ def test_a_lane_keeps_the_defaults_it_does_not_name() -> None:
 def test_the_fleet_has_its_caps_and_its_tenants_their_own() -> None:
     fleet = compiled(
         sidecar="version: 1\ncaps: {global: 40, per_tenant: 5}\ntenants: {acme: {cap: 9, queue: 3}}\nqueue: {total: 7}"
-    ).fleet
+    ).process.fleet
     assert (fleet.cap, fleet.per_tenant, fleet.per_workflow, fleet.total_queue) == (40, 5, None, 7)
     assert fleet.tenants == {"acme": Tenant(weight=1, cap=9, queue=3)}
 
@@ -710,13 +710,16 @@ def test_a_user_is_pinned_to_a_tenant_that_has_his_name_if_no_other() -> None:
 
 def test_a_folder_without_files_has_every_default() -> None:
     config = compile_config("folder", [], [], {})
-    assert (config.listen.proxy, config.listen.admin) == (("127.0.0.1", 8080), ("127.0.0.1", 9901))
-    assert (config.store.url, config.store.state, config.store.lease_ms) == (
+    assert (config.process.listen.proxy, config.process.listen.admin) == (
+        ("127.0.0.1", 8080),
+        ("127.0.0.1", 9901),
+    )
+    assert (config.process.store.url, config.process.store.state, config.process.store.lease_ms) == (
         "embedded",
         "folder/.sidecar",
         15_000,
     )
-    assert (config.sites, config.mode, config.drain_ms, config.egress.deny) == (
+    assert (config.sites, config.process.mode, config.process.drain_ms, config.process.egress.deny) == (
         (),
         "enforce",
         25_000,

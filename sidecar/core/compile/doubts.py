@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from sidecar.core.compile.process import Process
 from sidecar.core.compile.tool import ToolPart, Written
+from sidecar.core.config import Process
 from sidecar.core.document import Path
 from sidecar.core.route import CHANGING
 from sidecar.core.schema.read import Report

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from sidecar.core.compile.doubts import doubts
-from sidecar.core.compile.process import Process, compile_process
+from sidecar.core.compile.process import compile_process
 from sidecar.core.compile.tool import ToolPart, compile_tool
-from sidecar.core.config import Config
+from sidecar.core.config import Config, Process
 from sidecar.core.document import Document, Path, parse
 from sidecar.core.problems import ConfigError, Problem
 from sidecar.core.schema.read import Report, begun
@@ -102,19 +102,10 @@ def _config(
     sites = tuple(_site(tool, process) for tool in tools)
     return Config(
         folder=folder,
-        listen=process.listen,
-        store=process.store,
-        table=Table(sites, process.fleet, process.egress.unmatched),
+        process=process,
         sites=sites,
+        table=Table(sites, process.fleet, process.egress.unmatched),
         identity=process.identity,
-        fleet=process.fleet,
-        lanes=process.lanes,
-        egress=process.egress,
-        limits=process.limits,
-        timeouts=process.timeouts,
-        log=process.log,
-        mode=process.mode,
-        drain_ms=process.drain_ms,
         digest=_digest(files),
         written={name: report.document.redacted() for name, report in reports.items()},
         warnings=warnings,

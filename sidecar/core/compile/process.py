@@ -1,33 +1,12 @@
 """``sidecar.yaml``: lanes, fleet, identity and what the other rooms are told."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
-
-from sidecar.core.config import Egress, Limits, Listen, Log, Store, Timeouts
+from sidecar.core.config import Egress, Limits, Listen, Log, Process, Store, Timeouts
 from sidecar.core.document import Path
 from sidecar.core.fleet import Fleet, Tenant
 from sidecar.core.identity import Identities, Rule, Source, User
 from sidecar.core.route import Lane
 from sidecar.core.schema import process as schema
 from sidecar.core.schema.read import Report, read
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """What ``sidecar.yaml`` says, ready to run."""
-
-    listen: Listen
-    store: Store
-    identity: Identities
-    fleet: Fleet
-    lanes: Mapping[str, Lane]
-    egress: Egress
-    limits: Limits
-    timeouts: Timeouts
-    log: Log
-    mode: Literal["enforce", "observe"]
-    drain_ms: int
 
 
 def compile_process(report: Report | None, folder: str) -> Process:

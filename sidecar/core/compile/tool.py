@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
 from sidecar.core import route as run
-from sidecar.core.compile.process import Process
 from sidecar.core.condition import Condition
+from sidecar.core.config import Process
 from sidecar.core.document import Path
 from sidecar.core.field import TemplateError
 from sidecar.core.pattern import HostPattern, PathPattern
