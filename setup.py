@@ -9,7 +9,7 @@ import os
 from setuptools import setup
 
 COMPILED = [
-    "core/call", "core/claim", "core/derive", "core/downstream", "core/content", "core/fleet",
+    "core/call", "core/claim", "core/derive", "core/downstream", "core/content", "core/field", "core/fleet",
     "core/headers", "core/identity", "core/index", "core/judge", "core/outbound", "core/outcome",
     "core/pattern", "core/refusal", "core/route", "core/selector", "core/table", "core/template",
     "core/view",

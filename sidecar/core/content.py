@@ -137,8 +137,8 @@ def _json(data: bytes, apart: str) -> tuple[Fields, bytes]:
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         raise Unreadable("the body is not valid JSON, or too deep") from None
     # A repeated member is dropped by the parser, and with it a colon.  Escaped colons would upset the count.
-    same = data.count(b":") == text.count(b":") and (b"\\" not in data or b"\\u003" not in data)
-    if not same or _LONG_NUMBER in data.translate(_DIGITS):
+    same = data.count(b":") == text.count(b":") and (data.find(b"\\") < 0 or data.find(b"\\u003") < 0)
+    if not same or data.translate(_DIGITS).find(_LONG_NUMBER) >= 0:
         value = _careful_json(data)
         text = _sorted_json(value)
     if apart and isinstance(value, dict) and apart in value:

@@ -158,6 +158,5 @@ def _resend(route: Route, method: str) -> tuple[bool, int]:
 
 
 def _digest(*parts: str) -> str:
-    """Hex digest; each part carries its length, so it cannot be mistaken for its neighbours."""
-    text = "".join([f"{len(part)}:{part}" for part in parts])
-    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
+    """Hex digest over the parts as Python writes them, so that none can be mistaken for its neighbours."""
+    return blake2b(repr(parts).encode(), digest_size=20).hexdigest()

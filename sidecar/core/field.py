@@ -127,7 +127,7 @@ class Field:
             )
         if not text:
             raise self._underivable("it is empty")
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        if not text.isascii() and any(0xD800 <= ord(character) <= 0xDFFF for character in text):
             raise self._underivable("it is not UTF-8")
         return text
 

@@ -14,6 +14,7 @@ from sidecar.core.claim import Cap, Claim, Flow, Intent
 _CELL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST = 128
 """Longer names are hashed: a key is stored once per holder set, line and version."""
+_PLAIN = re.compile(rf"[A-Za-z0-9:/@+=,.~_-]{{0,{_LONGEST}}}").fullmatch
 
 SLACK_MS = 500
 """Between a grant and the start of its request's own clock, and again at its end."""
@@ -28,16 +29,16 @@ def prefix(cell: str) -> bytes:
     return b"sc1:{%b}:" % cell.encode()
 
 
-@lru_cache(8192)
 def safe(name: str) -> str:
     """``name`` as part of a key: as it is where it is plain, escaped, or hashed where it is long."""
+    if _PLAIN(name):
+        return name
     escaped = quote(name, safe=":/@+=,.~-_", errors="surrogatepass")
     if len(escaped) > _LONGEST:
         return "%" + hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()
     return escaped
 
 
-@lru_cache(4096)
 def _lock(name: str) -> tuple[str, str]:
     return "lock:" + safe(name), "1"
 

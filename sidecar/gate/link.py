@@ -12,7 +12,7 @@ nothing for ``SILENCE_S`` while replies are due counts as dead, and every reply 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -29,8 +29,21 @@ class ReplyError(Exception):
     """The server's own error reply."""
 
 
-class Link(asyncio.Protocol):
-    """A connection that is up; useless once ``lost`` was called."""
+_SIZES: Final = [b"$%d\r\n" % size for size in range(1024)]
+
+
+def packed(words: tuple[bytes | str, ...]) -> bytes:
+    """A command in RESP.  In Python, since hiredis, which must take any object, formats each word's size anew."""
+    parts = [b"*%d\r\n" % len(words)]
+    for word in words:
+        raw = word.encode() if isinstance(word, str) else word
+        size = len(raw)
+        parts += (_SIZES[size] if size < 1024 else b"$%d\r\n" % size, raw, b"\r\n")
+    return b"".join(parts)
+
+
+class Link:
+    """A connection that is up (an ``asyncio.Protocol`` by behaviour); useless once ``lost`` was called."""
 
     def __init__(self, on_message: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -60,10 +73,10 @@ class Link(asyncio.Protocol):
         self._transport = writer.transport
         self._keep = writer  # its finalizer would close the transport
         connection._writer = connection._reader = None  # or its finalizer would
-        self._transport.set_protocol(self)
+        self._transport.set_protocol(cast("asyncio.Protocol", self))
         self._watch = self._loop.call_later(_LOOK_S, self._look)
 
-    def send(self, *command: bytes | str | int) -> asyncio.Future[Any]:
+    def send(self, *command: bytes | str) -> asyncio.Future[Any]:
         """Put a command on its way and return its reply to be; error replies come as values (``ReplyError``)."""
         reply: asyncio.Future[Any] = self._loop.create_future()
         if self._transport is None:
@@ -73,7 +86,7 @@ class Link(asyncio.Protocol):
             self._heard = self._loop.time()
         if not self._buffer:
             self._loop.call_soon(self._flush)
-        self._buffer.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub means any length
+        self._buffer.append(packed(command))
         self._due.append(reply)
         return reply
 
@@ -107,6 +120,17 @@ class Link(asyncio.Protocol):
             self._on_message(message[2])
         elif message[0] == b"subscribe":  # SUBSCRIBE has no other reply
             self._due.popleft().set_result(message)
+
+    def connection_made(self, _transport: asyncio.BaseTransport) -> None:
+        """Made by redis-py long before."""
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        """The server is slow: what waits is bounded by the calls that wait for it."""
+
+    def resume_writing(self) -> None: ...
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._down()

@@ -44,7 +44,7 @@ async def unknown(store: Store) -> list[Item]:
 
 async def _ask(store: Store, what: str) -> list[list[Any]]:
     try:
-        return (await store.run("peek", what, MOST))[1:]
+        return (await store.run("peek", what, str(MOST)))[1:]
     except StoreAway:
         raise words.away() from None
 

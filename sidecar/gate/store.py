@@ -89,7 +89,7 @@ class Store:
         if self._link is not None:
             self._link.close()
 
-    async def run(self, name: str, *arguments: str | bytes | int, now: str = "") -> list[Any]:
+    async def run(self, name: str, *arguments: str | bytes, now: str = "") -> list[Any]:
         """Run a script.  Raises StoreAway.
 
         The command is on its way before this first waits, so a caller that is cancelled knows only that it may run.
@@ -106,7 +106,7 @@ class Store:
         return reply
 
     async def _again(
-        self, link: Link, called: Script, reply: Any, now: str, arguments: tuple[str | bytes | int, ...]
+        self, link: Link, called: Script, reply: Any, now: str, arguments: tuple[str | bytes, ...]
     ) -> list[Any]:
         """A server that forgot its scripts gets this one whole; any other error means that it cannot serve now."""
         if str(reply).startswith("NOSCRIPT"):
@@ -173,7 +173,7 @@ class Store:
             log.warning(
                 "store: it lost what it had acknowledged; grants that exclude others pause for one lease"
             )
-            await link.send("SET", key, "1", "PX", self._lease_ms)
+            await link.send("SET", key, "1", "PX", b"%d" % self._lease_ms)
         left_ms = int(await link.send("PTTL", key))
         if left_ms > 0:
             self._paused_until_s = clock() + left_ms / 1000

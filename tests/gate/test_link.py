@@ -5,10 +5,13 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import hiredis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.gate import address
-from sidecar.gate.link import Link, ReplyError, StoreAway
+from sidecar.gate.link import Link, ReplyError, StoreAway, packed
 from tests.servers import Server
 
 
@@ -119,3 +122,12 @@ async def test_a_loop_that_stood_still_does_not_take_the_store_for_silent(shared
     assert await reply == b"PONG"
     assert await link.send("PING") == b"PONG"
     link.close()
+
+
+@given(
+    st.lists(
+        st.one_of(st.binary(max_size=2000), st.text(st.characters(codec="utf-8"), max_size=20)), min_size=1
+    )
+)
+def test_a_command_is_packed_as_hiredis_packs_it(words: list[bytes | str]) -> None:
+    assert packed(tuple(words)) == hiredis.pack_command(tuple(words))
