@@ -11,7 +11,9 @@ import pickle
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from sidecar.core.compile.folder import PROCESS, File, compile_config
 from sidecar.core.config import Config
@@ -41,6 +43,15 @@ def load(folder: Path, environ: Mapping[str, str]) -> Config:
     return compile_config(str(folder), files, problems, environ)
 
 
+class _Sender(pickle.Pickler):
+    """Values go as what they are made from: compiled classes keep no state that pickle could find by itself."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, type) or not is_dataclass(value) or "__reduce__" in vars(type(value)):
+            return NotImplemented
+        return type(value), tuple(getattr(value, part.name) for part in fields(value) if part.init)
+
+
 def send() -> None:
     """The whole of a child's life (``apart.py``): read the folder named last, write what came of it to stdout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent, which ends us
@@ -50,7 +61,7 @@ def send() -> None:
         result = load(Path(sys.argv[-1]), os.environ)
     except ConfigError as error:
         result = error.problems
-    pickle.dump(result, pipe, pickle.HIGHEST_PROTOCOL)
+    _Sender(pipe, pickle.HIGHEST_PROTOCOL).dump(result)
     pipe.flush()
     os._exit(0)  # nothing here needs to be taken down in order
 

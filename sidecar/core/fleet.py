@@ -61,6 +61,9 @@ class Standing:
         self._last = last
         self._known: dict[Identity, Place] = {}
 
+    def __reduce__(self) -> tuple[type["Standing"], tuple[object, ...]]:
+        return Standing, (self._fleet, self._counted, self._first, self._last)
+
     def of(self, who: Identity) -> Place:
         """Flow and caps of ``who``."""
         known = self._known.get(who)

@@ -121,6 +121,10 @@ class Table:
         self._below.sort(key=lambda entry: (-len(entry[0]), entry[1] is None))
         self._denies = unmatched == "deny"
         self._pass = Candidates.of((), _passing(fleet))
+        self._made_from = (self.sites, fleet, unmatched)
+
+    def __reduce__(self) -> tuple[type["Table"], tuple[object, ...]]:
+        return Table, self._made_from
 
     def _open(self, pattern: HostPattern, door: "_Door") -> None:
         if pattern.wildcard:
