@@ -14,6 +14,8 @@ an answer never crosses tenants or accounts, however alike the requests are.  Th
 from hashlib import blake2b
 from typing import Final, Literal, TypeAlias
 
+import orjson
+
 from sidecar.core.claim import Claim, Intent
 from sidecar.core.downstream import callers_key
 from sidecar.core.refusal import Refusal
@@ -158,5 +160,9 @@ def _resend(route: Route, method: str) -> tuple[bool, int]:
 
 
 def _digest(*parts: str) -> str:
-    """Hex digest over the parts as Python writes them, so that none can be mistaken for its neighbours."""
-    return blake2b(repr(parts).encode(), digest_size=20).hexdigest()
+    """Hex digest over the parts as a list is written, so that none can be mistaken for its neighbours."""
+    try:
+        text = orjson.dumps(parts)
+    except orjson.JSONEncodeError:  # a lone surrogate stands for a byte that is no UTF-8
+        text = repr(parts).encode()
+    return blake2b(text, digest_size=20).hexdigest()

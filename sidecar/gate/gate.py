@@ -24,7 +24,7 @@ from sidecar.gate.embedded import Embedded
 from sidecar.gate.keeper import Keeper
 from sidecar.gate.keyspace import SLACK_MS, lease_of, place_name, terms_of
 from sidecar.gate.lease import FREE, Lease, Ungated
-from sidecar.gate.link import StoreAway
+from sidecar.gate.link import StoreAway, Words
 from sidecar.gate.observer import Nobody, Observer
 from sidecar.gate.store import Store
 from sidecar.gate.waiting import Waiting
@@ -129,7 +129,7 @@ class Gate:
             await asyncio.sleep(paused_s)
 
     async def _wait(
-        self, claim: Claim, terms: tuple[str, ...], reply: list[Any], began_s: float
+        self, claim: Claim, terms: tuple[Words, ...], reply: list[Any], began_s: float
     ) -> Lease | Replay:
         """Ask again whenever something may have changed, and a last time when the patience is over."""
         ends_s = began_s + claim.wait_ms / 1000

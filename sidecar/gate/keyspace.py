@@ -76,18 +76,18 @@ def _times(timeout_ms: int, lease_ms: int, keep_ms: int) -> tuple[str, str, str]
     return str(min(lease_ms, over_ms)), str(over_ms), str(over_ms + keep_ms)
 
 
-def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[str, ...]:
-    """The arguments of ``admit`` from ``lease`` on; the same however often it is asked."""
+def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[str | tuple[str, ...], ...]:
+    """The arguments of ``admit`` from ``lease`` on, those together that recur together; the same whenever asked."""
     keep_ms = 0 if claim.quarantine == "deadline" else unknown_ms
     return (
-        *_times(claim.timeout_ms, lease_ms, keep_ms),
+        _times(claim.timeout_ms, lease_ms, keep_ms),
         waker,
-        *_about(claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow),
+        _about(claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow),
         "" if claim.intent is None else claim.intent.key,
         _terms(claim.intent, unknown_ms),
         str(len(claim.locks)),
         *(_lock(claim.locks[0]) if len(claim.locks) == 1 else _locks(claim.locks)),
-        *_caps(claim.caps),
+        _caps(claim.caps),
     )
 
 

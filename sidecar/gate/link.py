@@ -12,7 +12,8 @@ nothing for ``SILENCE_S`` while replies are due counts as dead, and every reply 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, cast
+from functools import lru_cache
+from typing import Any, Final, TypeAlias, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -29,17 +30,33 @@ class ReplyError(Exception):
     """The server's own error reply."""
 
 
+Words: TypeAlias = bytes | str | tuple[str, ...]
+"""A word of a command; or several that recur together, which are packed once and remembered."""
 _SIZES: Final = [b"$%d\r\n" % size for size in range(1024)]
 
 
-def packed(words: tuple[bytes | str, ...]) -> bytes:
-    """A command in RESP.  In Python, since hiredis, which must take any object, formats each word's size anew."""
-    parts = [b"*%d\r\n" % len(words)]
+def packed(words: tuple[Words, ...]) -> bytes:
+    """A command in RESP.  In Python, since hiredis must take any object, and packs what recurs each time anew."""
+    count = 0
+    parts = [b""]
     for word in words:
-        raw = word.encode() if isinstance(word, str) else word
-        size = len(raw)
-        parts += (_SIZES[size] if size < 1024 else b"$%d\r\n" % size, raw, b"\r\n")
+        if isinstance(word, tuple):
+            count += len(word)
+            parts.append(_group(word))
+        else:
+            count += 1
+            raw = word.encode() if isinstance(word, str) else word
+            size = len(raw)
+            parts.append(_SIZES[size] if size < 1024 else b"$%d\r\n" % size)
+            parts.append(raw)
+            parts.append(b"\r\n")
+    parts[0] = b"*%d\r\n" % count
     return b"".join(parts)
+
+
+@lru_cache(4096)
+def _group(words: tuple[str, ...]) -> bytes:
+    return b"".join([b"$%d\r\n%b\r\n" % (len(raw), raw) for raw in map(str.encode, words)])
 
 
 class Link:
@@ -76,7 +93,7 @@ class Link:
         self._transport.set_protocol(cast("asyncio.Protocol", self))
         self._watch = self._loop.call_later(_LOOK_S, self._look)
 
-    def send(self, *command: bytes | str) -> asyncio.Future[Any]:
+    def send(self, *command: Words) -> asyncio.Future[Any]:
         """Put a command on its way and return its reply to be; error replies come as values (``ReplyError``)."""
         reply: asyncio.Future[Any] = self._loop.create_future()
         if self._transport is None:

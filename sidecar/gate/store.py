@@ -20,7 +20,7 @@ import redis.exceptions
 from sidecar.gate import address
 from sidecar.gate.clock import clock
 from sidecar.gate.keyspace import prefix
-from sidecar.gate.link import Link, ReplyError, StoreAway
+from sidecar.gate.link import Link, ReplyError, StoreAway, Words
 from sidecar.gate.observer import Observer
 from sidecar.gate.scripts import Script, script
 from sidecar.tasks import spawn
@@ -89,7 +89,7 @@ class Store:
         if self._link is not None:
             self._link.close()
 
-    async def run(self, name: str, *arguments: str | bytes, now: str = "") -> list[Any]:
+    async def run(self, name: str, *arguments: Words, now: str = "") -> list[Any]:
         """Run a script.  Raises StoreAway.
 
         The command is on its way before this first waits, so a caller that is cancelled knows only that it may run.
@@ -106,7 +106,7 @@ class Store:
         return reply
 
     async def _again(
-        self, link: Link, called: Script, reply: Any, now: str, arguments: tuple[str | bytes, ...]
+        self, link: Link, called: Script, reply: Any, now: str, arguments: tuple[Words, ...]
     ) -> list[Any]:
         """A server that forgot its scripts gets this one whole; any other error means that it cannot serve now."""
         if str(reply).startswith("NOSCRIPT"):

@@ -45,6 +45,12 @@ def claim(
     )
 
 
+def terms(asked: Claim) -> list[str]:
+    """The arguments of ``admit`` from ``lease`` on, one by one."""
+    groups = terms_of(asked, "here", LEASE_MS, UNKNOWN_MS)
+    return [word for group in groups for word in ((group,) if isinstance(group, str) else group)]
+
+
 class Scripts:
     """One cell of one server."""
 
@@ -70,7 +76,7 @@ class Scripts:
         return [item.decode() if isinstance(item, bytes) else item for item in reply]
 
     def admit(self, asked: Claim, mode: str = "ask") -> list[Any]:
-        return self.run("admit", asked.call, mode, *terms_of(asked, "here", LEASE_MS, UNKNOWN_MS))
+        return self.run("admit", asked.call, mode, *terms(asked))
 
     def grant(self, asked: Claim) -> int:
         """Admit, which must succeed; the fence."""

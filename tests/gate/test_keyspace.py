@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.gate.keyspace import place_name, prefix, safe, terms_of
-from tests.gate.scripts import claim
+from sidecar.gate.keyspace import place_name, prefix, safe
+from tests.gate.scripts import claim, terms
 
 
 @given(st.text(), st.text())
@@ -31,7 +31,7 @@ def test_a_cell_that_could_leave_its_tag_is_refused(cell: str) -> None:
 
 
 def test_what_a_holder_says_of_itself_cannot_be_forged_by_its_own_fields() -> None:
-    said = terms_of(claim("c1", run="run\nfake"), "here", 1, 1)[4]
+    said = terms(claim("c1", run="run\nfake"))[4]
     assert said.split("\n")[:2] == ["run fake", "dunning"]
 
 
@@ -42,5 +42,5 @@ def test_places_are_numbered_as_the_store_numbers_them() -> None:
 
 
 def test_a_flow_with_spaces_stays_one_flow() -> None:
-    flow = terms_of(claim("c1", tenant="a b"), "here", 1, 1)[5]
+    flow = terms(claim("c1", tenant="a b"))[5]
     assert flow.split(" ")[-1] == "a%20b"

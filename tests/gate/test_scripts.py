@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.gate import scripts
-from sidecar.gate.keyspace import terms_of
 from sidecar.gate.scripts import script, text_of
 from sidecar.gate.store import SCRIPTS
-from tests.gate.scripts import Scripts, claim
+from tests.gate.scripts import Scripts, claim, terms
 
 LUA = sorted(path.stem for path in Path(scripts.__file__).parent.joinpath("lua").glob("*.lua"))
 INCLUDES = [name for name in LUA if name not in SCRIPTS]
@@ -76,7 +75,7 @@ def test_the_caller_passes_as_many_arguments_as_admit_declares() -> None:
     asked = claim("c1", "x", ("a", "b"), {"global": 1})
     fixed = len(script("admit").arguments) - 1
     places = 2 * (len(asked.locks) + len(asked.caps))
-    assert 3 + len(terms_of(asked, "here", 1000, 1000)) == fixed + places
+    assert 3 + len(terms(asked)) == fixed + places
 
 
 def test_a_script_runs_on_the_servers_own_clock_when_none_is_given(scripts: Scripts) -> None:
