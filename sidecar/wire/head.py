@@ -54,7 +54,7 @@ class Head:
         """The client waits for a 100 before it sends its body."""
         line = data.find(b"\r\n") + 2
         plain = _PLAIN_LINE(data[:line].decode("latin-1")) if line <= MAX_LINE_BYTES else None
-        headers = plain_headers(data[line:-4]) if plain is not None else None
+        headers = plain_headers(data[line:-4]) if plain is not None and line < len(data) - 4 else None
         if plain is None or headers is None or b"host" not in headers or len(headers.raw) > MAX_FIELDS:
             self._read(data)
             return

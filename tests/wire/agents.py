@@ -52,7 +52,7 @@ async def port(
         listener.close()
         async with asyncio.timeout(PATIENCE_S):
             await listener.drain()
-        assert not failures
+        assert not failures, failures
 
 
 class Agent:
