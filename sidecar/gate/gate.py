@@ -13,6 +13,7 @@ must be over anyway: the script takes it once.
 
 import asyncio
 from collections.abc import Coroutine
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,21 @@ class Gate:
         """A lease that holds nothing, for a call that goes on all the same."""
         return Ungated(claim.call, why)
 
+    @property
+    def paused(self) -> AbstractSet[str]:
+        """Tools that the fleet leaves alone, or tries with one call: no call to them is free."""
+        return self._store.paused_tools
+
+    async def turned_away(self, claim: Claim, away_ms: int) -> None:
+        """The claim's call was, by its upstream, and is settled after this; pauses its tool."""
+        try:
+            await self._store.run("pause", claim.call, claim.tool, b"%d" % away_ms)
+        except StoreAway:
+            return  # whoever is turned away next says it again
+
     async def admit(self, claim: Claim) -> Lease | Ungated | Replay:
         """Granted, or what a twin got, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled, it leaves its line."""
-        if claim.empty:
+        if claim.empty and claim.tool not in self._store.paused_tools:
             return FREE
         terms = terms_of(claim, self._store.waker, self._lease_ms, UNKNOWN_MS)
         asked_s = clock()

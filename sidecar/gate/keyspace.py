@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from urllib.parse import quote
 
-from sidecar.core.claim import Cap, Claim, Flow, Intent
+from sidecar.core.claim import AutoCap, Cap, Claim, Flow, Intent, Rate
 
 _CELL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST = 128
@@ -43,8 +43,16 @@ def _lock(name: str) -> tuple[str, str]:
 
 
 @lru_cache(4096)
-def _caps(caps: tuple[Cap, ...]) -> tuple[str, ...]:
-    return tuple(word for cap in caps for word in ("cap:" + safe(cap.name), str(cap.limit)))
+def _caps(caps: tuple[Cap | AutoCap, ...], rates: tuple[Rate, ...]) -> tuple[str, ...]:
+    """Names and terms; those whose terms are words come last."""
+    words = [word for cap in caps for word in ("cap:" + safe(cap.name), _limit(cap))]
+    for rate in rates:
+        words += ("rate:" + safe(rate.name), f"rate {rate.most} {rate.period_ms} {rate.cost}")
+    return tuple(words)
+
+
+def _limit(cap: Cap | AutoCap) -> str:
+    return str(cap.limit) if isinstance(cap, Cap) else f"auto {cap.least} {cap.most}"
 
 
 def _flow(flow: Flow) -> str:
@@ -86,7 +94,7 @@ def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[
         _terms(claim.intent, unknown_ms),
         str(len(claim.locks)),
         *(_lock(claim.locks[0]) if len(claim.locks) == 1 else _locks(claim.locks)),
-        *_caps(claim.caps),
+        *_caps(claim.caps, claim.rates),
     )
 
 
@@ -103,5 +111,10 @@ def place_name(claim: Claim, at: int) -> str:
     """What stood in the way, by its number in the store's reply."""
     if at == 0:
         return "intent"
-    locks = len(claim.locks)
-    return f"lock:{claim.locks[at - 1]}" if at <= locks else f"cap:{claim.caps[at - locks - 1].name}"
+    locks, caps = len(claim.locks), len(claim.caps)
+    if at <= locks:
+        return f"lock:{claim.locks[at - 1]}"
+    if at <= locks + caps:
+        return f"cap:{claim.caps[at - locks - 1].name}"
+    rate = at - locks - caps
+    return f"rate:{claim.rates[rate - 1].name}" if rate <= len(claim.rates) else f"pause:{claim.tool}"

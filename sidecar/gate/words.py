@@ -74,6 +74,8 @@ def _blocked(
     claim: Claim, at: int, ahead: int, left_ms: int, state: str, about: str, wait_ms: int
 ) -> Refusal:
     by = place_name(claim, at)
+    if by.startswith(("rate:", "pause:")):
+        return _closed(claim, by, ahead, left_ms, wait_ms)
     run, who = _run_of(about)
     queue = f" {ahead} more calls wait before it." if ahead else ""
     if at == 0:
@@ -93,6 +95,19 @@ def _blocked(
     return Refusal(
         code, text, retry_after_ms=max(retry_ms, 1), holder_run=run, blocked_by=by, wait_ms=wait_ms
     )
+
+
+def _closed(claim: Claim, by: str, ahead: int, left_ms: int, wait_ms: int) -> Refusal:
+    """What opens by the clock: asking before is not worth it."""
+    queue = f" {ahead} more calls wait before it." if ahead else ""
+    kind, _, name = by.partition(":")
+    if kind == "rate":
+        code, text = "rate-limited", f"The rate of {name} is used up.{queue}"
+    else:
+        code = "tool-paused"
+        text = f"{claim.tool} asked to be left alone, and until one call went well again every other waits.{queue}"
+    text += " Nothing was sent. Send the same call again after the time given."
+    return Refusal(code, text, retry_after_ms=max(left_ms, 1), blocked_by=by, wait_ms=wait_ms)
 
 
 def _full(claim: Claim, wall: str, wait_ms: int) -> Refusal:

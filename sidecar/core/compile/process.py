@@ -69,7 +69,9 @@ def _fleet(file: schema.SidecarFile) -> Fleet:
         per_tenant=file.caps.per_tenant,
         per_workflow=file.caps.per_workflow,
         per_run=file.caps.per_run,
-        tenants={name: Tenant(own.weight, own.cap, own.queue) for name, own in file.tenants.items()},
+        tenants={
+            name: Tenant(own.weight, own.cap, own.queue, own.rate) for name, own in file.tenants.items()
+        },
         priorities=file.priorities,
         tenant_queue=file.queue.per_tenant,
         total_queue=file.queue.total,

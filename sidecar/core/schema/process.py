@@ -16,6 +16,7 @@ from sidecar.core.schema.fields import (
     Mode,
     Name,
     Network,
+    Rate,
     Sha256,
     Size,
     StoreUrl,
@@ -158,6 +159,10 @@ class Tenant(Fields):
     weight: Weight = field("1", "Its share where tenants wait for the same slots.")
     cap: Cap | None = field(None, "Instead of `caps.per_tenant`.")
     queue: Count | None = field(None, "Instead of `queue.per_tenant`.")
+    rate: Rate | None = field(
+        None,
+        "How many of its counted calls, by their cost, may go in any period of that length: `100 per 10s`.",
+    )
     min: Cap | None = field(None, "Slots kept for this tenant.")
     borrow: Flag | None = field(None, "Lend them while idle.")
 

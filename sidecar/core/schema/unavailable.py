@@ -37,8 +37,6 @@ LATER: Final = (
     Later("sidecar", "lanes.*.borrow", "remove it, and raise the lane's 'cap'"),
     Later("sidecar", "tenants.*.min", "remove it, and give the other tenants a 'cap'"),
     Later("sidecar", "tenants.*.borrow", "remove it, and raise the tenant's 'cap'"),
-    Later("routes", "rate", "remove it, or bound the calls in flight with 'caps'"),
-    Later("routes", "caps.*", "write a number", "auto"),
     Later("routes", "routes.*.locks.*.hold", "remove it, or write 'call'", "run"),
     Later("routes", "routes.*.locks.*.idle", "remove it"),
     Later("routes", "routes.*.fresh", "remove it"),

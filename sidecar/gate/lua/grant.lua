@@ -1,4 +1,5 @@
 -- Whether a call may go, and its going.  All of its places or none, so there is no order to deadlock on.
+--- @include "paused"
 
 local function stands(place)
   return call("EXISTS", P .. "l:" .. place) == 1
@@ -13,13 +14,22 @@ end
 -- The index of the first place that refuses: full, or somebody waits there already.  `at` is the place whose
 -- line the call heads, if it heads one; 0 is its intent.
 local function refused(c, at, ghost)
-  local busy = call("ZCARD", P .. "w") > 0
+  local busy = call("EXISTS", P .. "w", P .. "paused") > 0
+  if busy then
+    heed(c)
+  end
   if busy and at ~= 0 and c[INTENT] ~= "" and stands("i:" .. c[INTENT]) then
     return 0
   end
   for i = PLACES, #c, 2 do
     local inherits = ghost and call("ZSCORE", P .. "h:" .. c[i], ghost)
-    if not room(c[i], tonumber(c[i + 1]), ghost) or busy and i ~= at and not inherits and stands(c[i]) then
+    local limit = tonumber(c[i + 1])
+    if not room(c[i], limit or moving(c[i], c[i + 1]), ghost) then
+      if not limit then
+        expect(c[i], c[i + 1])
+      end
+      return i
+    elseif busy and i ~= at and not inherits and stands(c[i]) then
       return i
     end
   end

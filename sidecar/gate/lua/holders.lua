@@ -5,6 +5,8 @@
 -- the record's retention where only a person may free it).  So a lease that lapses leaves its locks in quarantine
 -- without anybody doing anything.
 
+--- @include "limit"
+
 -- Whether one more fits.  The dead are pruned only where they would stand in the way.
 -- `ghost`, if given, is the earlier attempt of the same intent, which does not count.
 local function room(place, limit, ghost)
@@ -20,12 +22,17 @@ local function room(place, limit, ghost)
   return held < limit
 end
 
--- Holds every place: locks until `hold` from now, caps for `lease`.
+-- Holds every place: locks until `hold` from now, caps for `lease`, tokens for their period.
 local function take(c, id, lease)
   local caps = PLACES + 2 * c[LOCKS]
   -- As text, once: the server prints every number it is given, slowly.
   local locks_end, caps_end = string.format("%d", now + c[HOLD]), string.format("%d", now + lease)
+  local plain = is_plain(c)
   for i = PLACES, #c, 2 do
-    call("ZADD", P .. "h:" .. c[i], i < caps and locks_end or caps_end, id)
+    if not plain and words_of(c[i + 1]) == "rate" then
+      spend(c[i], id, c[i + 1])
+    else
+      call("ZADD", P .. "h:" .. c[i], i < caps and locks_end or caps_end, id)
+    end
   end
 end

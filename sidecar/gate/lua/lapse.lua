@@ -7,6 +7,7 @@ local function lapse(c, id)
     freed[#freed + 1] = place_of(c, c[AT])
     forget(id)
   elseif c[STATE] == "offered" then
+    unspend(c, id)
     free(c, id, PLACES)
     undo(c)
     forget(id)

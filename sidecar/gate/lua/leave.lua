@@ -33,6 +33,7 @@ elseif c[STATE] == "waiting" then
   exit(c, id)
   freed[#freed + 1] = place_of(c, c[AT])
 else
+  unspend(c, id)
   free(c, id, PLACES)
   undo(c)
 end

@@ -38,7 +38,9 @@ local function renew(id)
   local ends = math.min(now + c[LEASE], c[DEADLINE])
   call("ZADD", P .. "due", ends, "c:" .. id)
   for i = caps_of(c), #c, 2 do
-    call("ZADD", P .. "h:" .. c[i], ends, id)
+    if words_of(c[i + 1]) ~= "rate" then
+      call("ZADD", P .. "h:" .. c[i], ends, id)
+    end
   end
   return "held"
 end

@@ -25,9 +25,11 @@
     gone               nothing known of this call: settled before, given up, or never granted
 ]]
 --- @include "prelude"
+--- @include "limit"
 --- @include "calls"
 --- @include "release"
 --- @include "record"
+--- @include "learn"
 
 local id, ending, changed, over = ARGV[2], ARGV[4], ARGV[5] == "1", ARGV[6] == "1"
 local c = call_of(id)
@@ -45,6 +47,9 @@ end
 
 local stays = ending == "unknown" and (not over or c[HOLD] ~= c[TIMEOUT])
 forget(id)
+if not is_plain(c) then
+  learn(c, id, ending)
+end
 free(c, id, stays and caps_of(c) or PLACES)
 if ending == "not_sent" or ending == "free" then
   undo(c)

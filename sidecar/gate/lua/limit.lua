@@ -1,0 +1,88 @@
+-- How many a place holds.  Mostly the claim says a number.  Where it says words, the limit moves:
+--
+--   auto 1 200        as many as the upstream takes well, from 1 to 200: see adapt
+--   rate 100 10000 3  100 tokens in any 10 s; this call takes 3
+--   pause             nobody while the upstream wants to be left alone, then one: see paused
+--
+-- A rate is a place whose holders are tokens, and a token lets go when its period is over, whatever became of the call.
+-- So it promises what "100 per 10s" says, of every stretch of 10 s, and the 100 may come at once.  GCRA keeps one
+-- instant instead of 100 tokens, but it lets 200 through in the 10 s after an idle time, or forbids the 100 at once.
+local START = 8 -- of a cap that finds its limit
+
+-- Whether every limit of `c` is a number: words come last.
+local function is_plain(c)
+  return #c < PLACES or tonumber(c[#c]) ~= nil
+end
+
+local function words_of(terms)
+  return string.match(terms, "^(%a+) ?(%d*) ?(%d*) ?(%d*)$")
+end
+
+-- Until when the place is paused, and how often its probe has failed since; nothing where it is open.
+local function pause_of(place)
+  local value = call("HGET", P .. "paused", place)
+  if value then
+    local ends, failures = string.match(value, "^(%d+) (%d+)$")
+    return tonumber(ends), tonumber(failures)
+  end
+end
+
+-- The limit now, where the claim's terms are no number.
+local function moving(place, terms)
+  local kind, first, second, third = words_of(terms)
+  if kind == "rate" then
+    return first - third + 1
+  elseif kind == "auto" then
+    local learnt = call("GET", P .. "a:" .. place)
+    local limit = learnt and cmsgpack.unpack(learnt).limit or START
+    return math.min(math.max(limit, tonumber(first)), tonumber(second))
+  end
+  local ends = pause_of(place)
+  return not ends and math.huge or ends > now and 0 or 1
+end
+
+-- When the call that has `ahead` others before it may have its turn at a place that opens by the clock, as far as can
+-- be told; nothing where only a holder's end opens it.
+local function opens(place, terms, ahead)
+  local kind, count, period, cost = words_of(terms)
+  if kind == "pause" then
+    local ends = pause_of(place)
+    return ends and ends > now and ends
+  elseif kind == "rate" then
+    local key = P .. "h:" .. place
+    local held = call("ZCARD", key)
+    local wanted = math.max(held + cost * (ahead + 1) - count, 1) - 1
+    local periods = math.floor(wanted / count)
+    local token = call("ZRANGE", key, wanted % count, wanted % count, "WITHSCORES")
+    return (tonumber(token[2]) or now) + periods * period
+  end
+end
+
+-- Somebody is refused at a place that opens by the clock: then it is due.
+local function expect(place, terms)
+  local at = opens(place, terms, 0)
+  if at then
+    call("ZADD", P .. "due", at, "d:" .. place)
+  end
+end
+
+local function tokens_of(id, terms)
+  local _, _, period, cost = words_of(terms)
+  local tokens = {}
+  for n = 1, cost do
+    tokens[n] = id .. "#" .. n
+  end
+  return tokens, period
+end
+
+-- Takes what a call costs.  Asked again it takes the same tokens, for a period from now.
+local function spend(place, id, terms)
+  local key = P .. "h:" .. place
+  local tokens, period = tokens_of(id, terms)
+  local ends = string.format("%d", now + period)
+  call("ZREMRANGEBYSCORE", key, "-inf", now)
+  for _, token in ipairs(tokens) do
+    call("ZADD", key, ends, token)
+  end
+  call("PEXPIRE", key, period + 60000) -- an idle rate leaves nothing behind
+end
