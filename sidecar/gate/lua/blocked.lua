@@ -13,6 +13,7 @@ local function blocked(c, id, at)
     holder, ends = unpack(call("ZRANGE", P .. "h:" .. place, 0, 0, "WITHSCORES"))
   end
   local h = holder and call_of(holder) or { [STATE] = "", [ABOUT] = "" }
+  local _, oldest = senior()
   local number = at == 0 and 0 or (at - PLACES) / 2 + 1
-  return { number, ahead(place, id), math.max((tonumber(ends) or now) - now, 0), h[STATE], holder or "", h[ABOUT] }
+  return { number, oldest == id and 0 or ahead(place, c, id), math.max((tonumber(ends) or now) - now, 0), h[STATE], holder or "", h[ABOUT] }
 end
