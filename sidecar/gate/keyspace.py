@@ -55,11 +55,10 @@ def _limit(cap: Cap | AutoCap) -> str:
     return str(cap.limit) if isinstance(cap, Cap) else f"auto {cap.least} {cap.most}"
 
 
-def _flow(flow: Flow) -> str:
+def _flow(flow: Flow, wait_ms: int) -> str:
+    walls = f"{flow.tenant_queue} {flow.total_queue} {wait_ms}"
     weights = f"{flow.tenant_weight} {flow.priority_weight}"
-    return (
-        f"{flow.tenant_queue} {flow.total_queue} {weights} {safe(flow.priority) or '-'} {safe(flow.tenant)}"
-    )
+    return f"{walls} {weights} {safe(flow.priority) or '-'} {safe(flow.tenant) or '-'}"
 
 
 def _terms(intent: Intent | None, unknown_ms: int) -> str:
@@ -70,10 +69,12 @@ def _terms(intent: Intent | None, unknown_ms: int) -> str:
 
 
 @lru_cache(4096)
-def _about(run: str, workflow: str, tool: str, route: str, lane: str, flow: Flow) -> tuple[str, str]:
+def _about(
+    run: str, workflow: str, tool: str, route: str, lane: str, flow: Flow, wait_ms: int
+) -> tuple[str, str]:
     """Who holds or waits, for other callers' refusals and for people; and its flow."""
     parts = (run, workflow, tool, route, lane, flow.tenant)
-    return "\n".join(part.replace("\n", " ") for part in parts), _flow(flow)
+    return "\n".join(part.replace("\n", " ") for part in parts), _flow(flow, wait_ms)
 
 
 @lru_cache(256)
@@ -89,7 +90,7 @@ def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[
     return (
         *_times(claim.timeout_ms, lease_ms, keep_ms),
         waker,
-        *_about(claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow),
+        *_about(claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow, claim.wait_ms),
         "" if claim.intent is None else claim.intent.key,
         _terms(claim.intent, unknown_ms),
         str(len(claim.locks)),

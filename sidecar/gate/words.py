@@ -19,8 +19,8 @@ def refusal(claim: Claim, reply: list[Any], wait_ms: int) -> Refusal:
     match reply:
         case [b"blocked", at, ahead, left_ms, state, _holder, about]:
             return _blocked(claim, at, ahead, left_ms, state.decode(), about.decode(), wait_ms)
-        case [b"full", wall]:
-            return _full(claim, wall.decode(), wait_ms)
+        case [b"full", wall, after_ms]:
+            return _full(claim, wall.decode(), after_ms, wait_ms)
         case [b"unknown", since_ms, why, about]:
             return _unknown(since_ms, why.decode(), about.decode(), wait_ms)
         case [b"done", status]:
@@ -110,13 +110,25 @@ def _closed(claim: Claim, by: str, ahead: int, left_ms: int, wait_ms: int) -> Re
     return Refusal(code, text, retry_after_ms=max(left_ms, 1), blocked_by=by, wait_ms=wait_ms)
 
 
-def _full(claim: Claim, wall: str, wait_ms: int) -> Refusal:
-    by = f"queue:tenant:{claim.flow.tenant}" if wall == "tenant" else "queue:total"
-    whose = f"of tenant {claim.flow.tenant}" if wall == "tenant" else "of all tenants together"
+_WALLS: Final = {
+    "tenant": "Too many calls of tenant {tenant} wait already.",
+    "total": "Too many calls of all tenants together wait already.",
+    "time": "So many calls of tenant {tenant} wait before it that, at the pace they go now, it could not go in time.",
+}
+
+
+def _full(claim: Claim, wall: str, after_ms: int, wait_ms: int) -> Refusal:
+    tenant = claim.flow.tenant
     text = (
-        f"Too many calls {whose} wait already. Nothing was sent. Slow down, and retry after the time given."
+        f"{_WALLS[wall].format(tenant=tenant)} Nothing was sent. Slow down, and retry after the time given."
     )
-    return Refusal("queue-full", text, retry_after_ms=SOON_MS, blocked_by=by, wait_ms=wait_ms)
+    return Refusal(
+        "queue-full",
+        text,
+        retry_after_ms=after_ms or SOON_MS,
+        blocked_by="queue:total" if wall == "total" else f"queue:{wall}:{tenant}",
+        wait_ms=wait_ms,
+    )
 
 
 def _unknown(since_ms: int, why: str, about: str, wait_ms: int) -> Refusal:

@@ -520,16 +520,6 @@ WARNINGS: list[tuple[str, str, Sequence[str]]] = [
         ["routes/a.yaml:8:5: warning: mode: observe decides and logs; it neither refuses nor delays"],
     ),
     (
-        "version: 1\ntenants: {a: {weight: 2}}",
-        HEAD,
-        ["sidecar.yaml:2:15: warning: weights have no effect in this version: who came first goes first"],
-    ),
-    (
-        "version: 1\npriorities: {interactive: 8}",
-        HEAD,
-        ["sidecar.yaml:2:1: warning: weights have no effect in this version: who came first goes first"],
-    ),
-    (
         "version: 1\nlisten: {proxy: '0.0.0.0:8080'}",
         HEAD,
         [

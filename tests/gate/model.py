@@ -5,6 +5,7 @@ where Lua prunes, indexes and returns early.
 """
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from sidecar.core.claim import Claim
@@ -13,6 +14,7 @@ from sidecar.gate.keyspace import SLACK_MS, lease_of
 from tests.gate.scripts import LEASE_MS, START_MS
 
 TICKET_MS, OFFER_MS, BATCH = 3000, 2000, 16
+BYPASSES, STRIDE = 4, 720_720
 
 
 @dataclass
@@ -23,12 +25,17 @@ class Call:
     deadline: int = 0
     age: int = 0
     place: str = ""
+    bypassed: int = 0
     due: int = 0
     prior: "Record | None" = None
 
     @property
     def id(self) -> str:
         return self.claim.call
+
+    @property
+    def flow(self) -> tuple[str, str]:
+        return self.claim.flow.priority, self.claim.flow.tenant
 
     @property
     def intent(self) -> str:
@@ -39,8 +46,12 @@ class Call:
         return [f"lock:{name}" for name in self.claim.locks]
 
     @property
+    def caps(self) -> dict[str, int]:
+        return {f"cap:{cap.name}": cap.limit for cap in self.claim.caps}
+
+    @property
     def places(self) -> dict[str, int]:
-        return dict.fromkeys(self.locks, 1) | {f"cap:{cap.name}": cap.limit for cap in self.claim.caps}
+        return dict.fromkeys(self.locks, 1) | self.caps
 
     @property
     def timeout(self) -> int:
@@ -53,6 +64,84 @@ class Call:
     @property
     def locks_end(self) -> int:
         return self.deadline - self.timeout + self.hold
+
+
+@dataclass
+class Level:
+    """Flows by pass, and the pass served last."""
+
+    clock: int = 0
+    passes: dict[str, int] = field(default_factory=dict)
+
+    def order(self) -> list[str]:
+        return sorted(self.passes, key=lambda flow: (self.passes[flow], flow))
+
+    def begin(self, flow: str, weight: int) -> None:
+        self.passes.setdefault(flow, self.clock + STRIDE // weight)
+
+    def charge(self, flow: str, weight: int) -> None:
+        if flow in self.passes:
+            self.clock = min(self.passes.values())
+            self.passes[flow] += STRIDE // weight
+
+
+@dataclass
+class Line:
+    """Who stands at a place: priorities, in each the tenants, in each the oldest first."""
+
+    priorities: Level = field(default_factory=Level)
+    tenants: dict[str, Level] = field(default_factory=dict)
+    fifos: dict[tuple[str, str], list[Call]] = field(default_factory=dict)
+    paces: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """Of each flow: us from head to head, and when the last one went."""
+    limit: int | None = None
+    """As the last who came knew it."""
+
+    def join(self, call: Call) -> bool:
+        """Whether its flow begins to wait here."""
+        flow = call.claim.flow
+        begins = call.flow not in self.fifos
+        self.priorities.begin(flow.priority, flow.priority_weight)
+        self.tenants.setdefault(flow.priority, Level()).begin(flow.tenant, flow.tenant_weight)
+        self.fifos.setdefault(call.flow, []).append(call)
+        return begins
+
+    def quit(self, call: Call) -> None:
+        flow = call.claim.flow
+        self.fifos[call.flow].remove(call)
+        if not self.fifos[call.flow]:
+            del self.fifos[call.flow], self.paces[call.flow]
+            del self.tenants[flow.priority].passes[flow.tenant]
+        if not self.tenants[flow.priority].passes:
+            del self.tenants[flow.priority]
+            del self.priorities.passes[flow.priority]
+
+    def pay(self, call: Call) -> None:
+        flow = call.claim.flow
+        self.priorities.charge(flow.priority, flow.priority_weight)
+        if flow.priority in self.tenants:
+            self.tenants[flow.priority].charge(flow.tenant, flow.tenant_weight)
+
+    def flows(self) -> list[tuple[str, int, str, int, list[str]]]:
+        return [
+            (
+                priority,
+                self.priorities.passes[priority],
+                tenant,
+                level.passes[tenant],
+                [call.id for call in calls],
+            )
+            for priority in self.priorities.order()
+            for level in [self.tenants[priority]]
+            for tenant in level.order()
+            for calls in [self.fifo(priority, tenant)]
+        ]
+
+    def fifo(self, priority: str, tenant: str) -> list[Call]:
+        return sorted(self.fifos.get((priority, tenant), []), key=lambda call: (call.age, call.id))
+
+    def all(self) -> list[Call]:
+        return [call for priority, _, tenant, _, _ in self.flows() for call in self.fifo(priority, tenant)]
 
 
 @dataclass
@@ -77,6 +166,8 @@ class Model:
     records: dict[str, Record] = field(default_factory=dict)
     versions: dict[str, tuple[int, int]] = field(default_factory=dict)
     held: dict[str, dict[str, int]] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
+    senior: Call | None = None
 
     # What a call meets.
 
@@ -84,8 +175,7 @@ class Model:
         return {who: ends for who, ends in self.held.get(place, {}).items() if ends > self.now and who != but}
 
     def line(self, place: str) -> list[Call]:
-        waiting = [call for call in self.calls.values() if call.state == "waiting" and call.place == place]
-        return sorted(waiting, key=lambda call: (call.age, call.id))
+        return self.lines[place].all() if place in self.lines else []
 
     def changed_since(self, call: Call, fence: int) -> bool:
         versions = (self.versions.get(lock, (0, 0)) for lock in call.locks)
@@ -116,9 +206,11 @@ class Model:
         if call.intent and heads != call.intent and self.line(call.intent):
             return call.intent
         for place, limit in call.places.items():
-            full = len(self.holders(place, but=ghost)) >= limit
             inherits = ghost in self.held.get(place, {})
-            if full or (place != heads and not inherits and self.line(place)):
+            kept = not inherits and self.senior not in (None, call) and place in self.senior.places
+            waits = place != heads and not inherits and self.senior is not call and self.line(place)
+            known = self.lines[place].limit if place == heads and place in self.lines else None
+            if waits or len(self.holders(place, but=ghost)) + kept >= (known or limit):
                 return place
         return ""
 
@@ -134,14 +226,12 @@ class Model:
         if known and known.state == "waiting":
             why = self.blocked(known, known.place)
             if self.twin(known)[0] not in ("", "running"):
-                del self.calls[claim.call]
-                self.dispatch([known.place])
+                self.dispatch(self.withdraw(known))
                 return self.ask(Call(claim), mode)
             if mode == "again":
                 known.due = self.now + TICKET_MS
                 return ["waiting", *why]
-            del self.calls[claim.call]
-            self.dispatch([known.place])
+            self.dispatch(self.withdraw(known))
             return ["blocked", *why]
         return self.ask(Call(claim), mode)
 
@@ -161,24 +251,41 @@ class Model:
             return ["granted", call.fence, record.origin if record else call.id]
         if mode in ("now", "last"):
             return ["blocked", *self.blocked(call, place)]
-        waiting = [other for other in self.calls.values() if other.state == "waiting"]
-        flow = call.claim.flow
-        if sum(other.claim.flow.tenant == flow.tenant for other in waiting) >= flow.tenant_queue:
-            return ["full", "tenant"]
-        if len(waiting) >= flow.total_queue:
-            return ["full", "total"]
+        if wall := self.wall(call, place):
+            return ["full", *wall]
         if word or record is None:
             self.fence += 1
             call.age = self.fence
         else:
             call.age = record.fence
-        call.state, call.place, call.due = "waiting", place, self.now + TICKET_MS
+        call.state, call.due = "waiting", self.now + TICKET_MS
         self.calls[call.id] = call
+        self.join(call, place)
+        if limit := call.caps.get(place):
+            known, self.lines[place].limit = self.lines[place].limit, limit
+            self.dispatch([place] if known not in (None, limit) else [])
         return ["waiting", *self.blocked(call, place)]
 
+    def wall(self, call: Call, place: str) -> list[Any]:
+        waiting = [other for other in self.calls.values() if other.state == "waiting"]
+        flow = call.claim.flow
+        turn = self.lines[place].paces.get(call.flow, (0, 0))[0] / 1000 if place in self.lines else 0
+        if sum(other.claim.flow.tenant == flow.tenant for other in waiting) >= flow.tenant_queue:
+            return ["tenant", ceil(turn)]
+        if len(waiting) >= flow.total_queue:
+            return ["total", ceil(turn)]
+        wait = 0 if place == call.intent else turn * self.ahead(call, place)
+        return ["time", ceil(wait - call.claim.wait_ms)] if wait > call.claim.wait_ms else []
+
+    def ahead(self, call: Call, place: str) -> int:
+        """How many of its flow stand before it, or would if it stood there."""
+        if call is self.senior or place not in self.lines:
+            return 0
+        fifo = self.lines[place].fifo(*call.flow)
+        return fifo.index(call) if call in fifo else len(fifo)
+
     def blocked(self, call: Call, place: str) -> list[Any]:
-        line = self.line(place)
-        ahead = line.index(call) if call in line else len(line)
+        ahead = self.ahead(call, place)
         if place == call.intent:
             record = self.records.get(place)
             at, holder = 0, record.owner if record else ""
@@ -286,9 +393,11 @@ class Model:
         call = self.calls.get(name)
         if call is None or call.state == "lapsed":
             return "gone"
-        del self.calls[name]
-        freed = [call.place] if call.state == "waiting" else self.free(call, locks=True) + self.undo(call)
-        self.dispatch(freed)
+        if call.state == "waiting":
+            self.dispatch(self.withdraw(call))
+        else:
+            del self.calls[name]
+            self.dispatch(self.free(call, locks=True) + self.undo(call))
         return "left"
 
     def renew(self, name: str) -> str:
@@ -303,27 +412,89 @@ class Model:
                 self.held[place][name] = call.due
         return "held" if call.state == "granted" else call.state
 
+    # Where it waits.
+
+    def join(self, call: Call, place: str) -> None:
+        call.place = place
+        if self.lines.setdefault(place, Line()).join(call):
+            self.lines[place].paces[call.flow] = 0, self.now
+
+    def step_out(self, call: Call) -> list[str]:
+        """Out of its line, or no senior any more; what may have room by that."""
+        if call is self.senior:
+            self.senior = None
+            return list(call.places)
+        self.lines[call.place].quit(call)
+        if not self.lines[call.place].fifos:
+            del self.lines[call.place]
+        return []
+
+    def withdraw(self, call: Call) -> list[str]:
+        del self.calls[call.id]
+        return [*self.step_out(call), call.place]
+
     # Whose turn it is.
 
     def dispatch(self, freed: list[str]) -> None:
-        for place in freed:
-            while (line := self.line(place)) and self.give(place, line[0]):
+        while freed or self.promote(freed):
+            place = freed.pop(0)
+            while (call := self.turn(place)) and self.give(place, call, freed):
                 pass
 
-    def give(self, place: str, call: Call) -> bool:
-        """Try the head of a line; whether the next one is worth a try."""
+    def promote(self, freed: list[str]) -> bool:
+        elders = [
+            call
+            for call in self.calls.values()
+            if call.state == "waiting" and call.bypassed >= BYPASSES and call.place != call.intent
+        ]
+        if self.senior or not elders:
+            return False
+        oldest = min(elders, key=lambda call: (call.age, call.id))
+        self.step_out(oldest)
+        self.senior = oldest
+        freed.append(oldest.place)
+        return True
+
+    def turn(self, place: str) -> Call | None:
+        if self.senior and self.senior.place == place:
+            return self.senior
+        return next(iter(self.line(place)), None)
+
+    def give(self, place: str, call: Call, freed: list[str]) -> bool:
+        """One turn at a place; whether the next one is worth a try."""
+        senior = call is self.senior
+        if not self.serve(place, call, freed):
+            return False
+        if not senior and place in self.lines and call.flow in self.lines[place].paces:
+            us, since = self.lines[place].paces[call.flow]
+            self.lines[place].paces[call.flow] = (3 * us + 1000 * (self.now - since)) // 4, self.now
+        return True
+
+    def serve(self, place: str, call: Call, freed: list[str]) -> bool:
         word, prior = self.twin(call)
         if word and word != "running":
+            freed += self.step_out(call)
             del self.calls[call.id]
             return True
         refused = call.intent if word else self.refused(call, prior, heads=place)
         if refused == place:
             return False
         if refused:
-            call.place = refused
+            self.move(call, refused, freed)
         else:
+            for name in {call.place, *call.places} & self.lines.keys():
+                self.lines[name].pay(call)
+            freed += self.step_out(call)
             self.grant(call, "offered", OFFER_MS, prior)
         return True
+
+    def move(self, call: Call, place: str, freed: list[str]) -> None:
+        if call is self.senior and place != call.intent:
+            call.place = place
+            return
+        freed += self.step_out(call)
+        call.bypassed += place != call.intent
+        self.join(call, place)
 
     def sweep(self) -> None:
         while due := sorted((call.due, call.id) for call in self.calls.values() if call.due <= self.now)[

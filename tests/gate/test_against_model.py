@@ -77,7 +77,10 @@ class Machine(RuleBasedStateMachine):
         fingerprint=st.sampled_from(["", "", "", "", "f"]),
         timeout_ms=st.sampled_from([5_000, 30_000]),
         depth=st.sampled_from([(100, 100), (100, 100), (2, 100), (100, 2)]),
-        tenant=st.sampled_from(["t1", "t2"]),
+        tenant=st.sampled_from(["t1", "t2", "t3"]),
+        priority=st.sampled_from(["interactive", "interactive", "background"]),
+        weights=st.sampled_from([(1, 8), (1, 8), (3, 1)]),
+        wait_ms=st.sampled_from([5_000, 60_000, 600_000]),
         mode=st.sampled_from(["ask", "ask", "ask", "now"]),
     )
     def come(self, intent: str | None, caps: tuple[str, ...], mode: str, **others: Any) -> str:
@@ -130,7 +133,9 @@ class Machine(RuleBasedStateMachine):
         assert self.lua.states() == {name: call.state for name, call in self.model.calls.items()}
         for place in ("lock:a", "lock:b", "cap:global", "cap:tenant"):
             assert self.lua.holders(place) == self.model.holders(place).keys()
-            assert self.lua.line(place) == [call.id for call in self.model.line(place)]
+            line = self.model.lines.get(place)
+            assert self.lua.flows(place) == (line.flows() if line else [])
+        assert self.lua.senior() == (self.model.senior.id if self.model.senior else "")
 
     @invariant()
     def a_lock_has_one_holder_and_a_cap_no_more_than_its_limit(self) -> None:
@@ -144,17 +149,24 @@ class Machine(RuleBasedStateMachine):
             assert all(live.get(name) in ("granted", "offered") for name in self.lua.holders(place))
 
     @invariant()
-    def nobody_waits_for_what_is_free(self) -> None:
+    def nobody_waits_for_what_is_free_but_for_the_senior(self) -> None:
         for call in self.model.calls.values():
             if call.state == "waiting":
                 word, prior = self.model.twin(call)
                 assert word or self.model.refused(call, prior, heads=call.place)
 
     @invariant()
-    def a_line_is_in_order_of_arrival(self) -> None:
+    def a_flow_is_in_order_of_arrival(self) -> None:
         for place in ("lock:a", "lock:b", "cap:global", "cap:tenant"):
-            ages = [self.model.calls[name].age for name in self.lua.line(place)]
-            assert ages == sorted(ages)
+            for *_, names in self.lua.flows(place):
+                ages = [self.model.calls[name].age for name in names]
+                assert ages == sorted(ages)
+
+    @invariant()
+    def where_nobody_waits_no_line_is_kept(self) -> None:
+        if not any(call.state == "waiting" for call in self.model.calls.values()):
+            kept = {key.split(b":")[2] for key in self.lua.client.scan_iter()}
+            assert not kept & {b"l", b"m", b"n", b"w", b"elders"}
 
     @invariant()
     def one_intent_runs_at_most_once_at_a_time(self) -> None:

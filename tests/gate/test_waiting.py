@@ -167,12 +167,25 @@ def test_the_head_of_one_line_does_not_overtake_who_waits_longer_at_another(scri
     assert scripts.line("cap:global") == ["young"]
 
 
-def test_a_newcomer_with_a_higher_limit_does_not_overtake_who_waits_under_the_old_one(
-    scripts: Scripts,
-) -> None:
+def test_a_newcomer_with_a_higher_limit_lets_those_go_who_wait_under_the_old_one(scripts: Scripts) -> None:
     scripts.grant(claim("c1", None, (), {"global": 1}))
     scripts.admit(claim("c2", None, (), {"global": 1}))
-    assert scripts.admit(claim("c3", None, (), {"global": 2}))[:3] == ["waiting", 1, 1]
+    scripts.admit(claim("c3", None, (), {"global": 1}))
+    assert scripts.admit(claim("c4", None, (), {"global": 3}))[:3] == ["waiting", 1, 0]
+    assert scripts.states() == {"c1": "granted", "c2": "offered", "c3": "offered", "c4": "waiting"}
+
+
+def test_a_newcomer_with_a_lower_limit_lowers_it_for_those_who_wait_and_drops_no_holder(
+    scripts: Scripts,
+) -> None:
+    fences = [scripts.grant(claim(f"c{n}", None, (), {"global": 3})) for n in range(3)]
+    scripts.admit(claim("old", None, (), {"global": 3}))
+    scripts.admit(claim("new", None, (), {"global": 1}))
+    scripts.settle("c0", fences[0], "free")
+    scripts.settle("c1", fences[1], "free")
+    assert scripts.holders("cap:global") == {"c2"}
+    scripts.settle("c2", fences[2], "free")
+    assert scripts.states() == {"old": "offered", "new": "waiting"}
 
 
 def test_whose_twin_was_done_meanwhile_gets_the_answer_even_where_it_is_not_its_turn(

@@ -15,7 +15,7 @@
   ARGV[6]     hold     ms the locks stay when nobody settles
   ARGV[7]     wake     whom to wake: channel sc1:{cell}:wake:<wake>
   ARGV[8]     about    who it is, for others' refusals; opaque here
-  ARGV[9]     flow     tenant_depth total_depth tenant_weight priority_weight priority tenant
+  ARGV[9]     flow     tenant_depth total_depth patience_ms tenant_weight priority_weight priority tenant
   ARGV[10]    intent   key of the record; "" for none
   ARGV[11]    terms    until window_ms resend resend_ms unknown_ms fingerprint
   ARGV[12]    locks    how many of the places are locks
@@ -31,17 +31,18 @@
     waiting  at ahead left_ms state holder about   stands in line; at: 0 its intent, else the nth place
     blocked  at ahead left_ms state holder about   the same, and does not stand in line
     lapsed                                    it was granted, and asks again only after that grant lapsed
-    full     wall                             too many wait: tenant or total
+    full     wall after_ms                    too many wait (tenant, total), or too long for its patience (time); when to
+                                              ask again, at the pace they go at now (0: not known)
 ]]
 --- @include "prelude"
 --- @include "holders"
 --- @include "grant"
 
 local id, mode, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
-local c = { "", 0, 0, 0, 0, "", unpack(ARGV, 4) }
+local c = { "", 0, 0, 0, 0, 0, "", unpack(ARGV, 4) }
 local fresh = mode == "ask" or mode == "now"
 local news = c[INTENT] == "" or call("EXISTS", P .. "i:" .. c[INTENT]) == 0
-if fresh and news and not refused(c) then
+if fresh and news and call("EXISTS", P .. "w", P .. "paused") == 0 and fits(c) then
   grant(c, id, "granted", lease)
   return { "granted", c[FENCE], id }
 end
@@ -50,10 +51,6 @@ end
 --- @include "calls"
 --- @include "release"
 --- @include "record"
---- @include "twin"
---- @include "line"
---- @include "ticket"
---- @include "dispatch"
 --- @include "lapse"
 --- @include "blocked"
 
@@ -76,9 +73,7 @@ if state == "waiting" then
     call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
     return { "waiting", unpack(why) }
   end
-  exit(known, id)
-  forget(id)
-  freed[1] = place_of(known, known[AT])
+  withdraw(known, id)
   dispatch()
   if goes_on then
     return { "blocked", unpack(why) }
@@ -101,9 +96,10 @@ if not at then
 elseif not patient then
   return { "blocked", unpack(blocked(c, id, at)) }
 end
-local wall = crowded(c)
+local wall, after = crowded(c, id, at)
 if wall then
-  return { "full", wall }
+  return { "full", wall, after }
 end
 enter(c, id, at, word == nil and r or nil)
+dispatch()
 return { "waiting", unpack(blocked(c, id, at)) }

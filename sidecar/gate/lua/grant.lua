@@ -1,9 +1,4 @@
 -- Whether a call may go, and its going.  All of its places or none, so there is no order to deadlock on.
---- @include "paused"
-
-local function stands(place)
-  return call("EXISTS", P .. "l:" .. place) == 1
-end
 
 -- The owner of an earlier attempt that counts no more, since its request must be over.  Its locks stay for the one
 -- call that may take them: a re-send, which so goes on where the attempt stood.
@@ -11,28 +6,15 @@ local function ghost_of(prior)
   return prior and now >= prior[R_DEADLINE] and prior[R_OWNER] or nil
 end
 
--- The index of the first place that refuses: full, or somebody waits there already.  `at` is the place whose
--- line the call heads, if it heads one; 0 is its intent.
-local function refused(c, at, ghost)
-  local busy = call("EXISTS", P .. "w", P .. "paused") > 0
-  if busy then
-    heed(c)
-  end
-  if busy and at ~= 0 and c[INTENT] ~= "" and stands("i:" .. c[INTENT]) then
-    return 0
-  end
+-- Whether there is room at all of its places.
+local function fits(c)
   for i = PLACES, #c, 2 do
-    local inherits = ghost and call("ZSCORE", P .. "h:" .. c[i], ghost)
-    local limit = tonumber(c[i + 1])
-    if not room(c[i], limit or moving(c[i], c[i + 1]), ghost) then
-      if not limit then
-        expect(c[i], c[i + 1])
-      end
-      return i
-    elseif busy and i ~= at and not inherits and stands(c[i]) then
-      return i
+    local limit = tonumber(c[i + 1]) or moving(c[i], c[i + 1])
+    if not limit or not room(c[i], limit) then
+      return false
     end
   end
+  return true
 end
 
 -- Takes everything for `lease` ms, under the fence that the call has.

@@ -27,10 +27,12 @@ local function pause_of(place)
   end
 end
 
--- The limit now, where the claim's terms are no number.
+-- The limit now, where it moves.
 local function moving(place, terms)
   local kind, first, second, third = words_of(terms)
-  if kind == "rate" then
+  if not kind then
+    return nil
+  elseif kind == "rate" then
     return first - third + 1
   elseif kind == "auto" then
     local learnt = call("GET", P .. "a:" .. place)
@@ -58,10 +60,10 @@ local function opens(place, terms, ahead)
   end
 end
 
--- Somebody is refused at a place that opens by the clock: then it is due.
+-- Somebody is refused at a place; where it opens by the clock it is due then.
 local function expect(place, terms)
   local at = opens(place, terms, 0)
-  if at then
+  if at and at > now then
     call("ZADD", P .. "due", at, "d:" .. place)
   end
 end

@@ -7,8 +7,14 @@
 --
 -- One key says that anything is paused, so where nothing is nobody looks further.
 
+local anything
+
 -- Puts the pause, if there is one, among what `c` needs.
 local function heed(c)
+  anything = anything or call("EXISTS", P .. "paused")
+  if anything == 0 then
+    return
+  end
   local place = "pause:" .. string.match(c[ABOUT], "^[^\n]*\n[^\n]*\n([^\n]*)")
   if c[#c - 1] ~= place and pause_of(place) then
     c[#c + 1], c[#c + 2] = place, "pause"

@@ -14,9 +14,9 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local STATE, FENCE, DEADLINE, AGE, AT, PRIOR = 1, 2, 3, 4, 5, 6
-local LEASE, TIMEOUT, HOLD, WAKE, ABOUT, FLOW, INTENT, TERMS, LOCKS = 7, 8, 9, 10, 11, 12, 13, 14, 15
-local PLACES = 16
+local STATE, FENCE, DEADLINE, AGE, AT, BYPASSED, PRIOR = 1, 2, 3, 4, 5, 6, 7
+local LEASE, TIMEOUT, HOLD, WAKE, ABOUT, FLOW, INTENT, TERMS, LOCKS = 8, 9, 10, 11, 12, 13, 14, 15, 16
+local PLACES = 17
 
 -- A record is one array under i:<intent>.
 local R_WORD, R_FENCE, R_FINGERPRINT, R_ENDS = 1, 2, 3, 4

@@ -19,10 +19,6 @@
 --- @include "calls"
 --- @include "release"
 --- @include "record"
---- @include "twin"
---- @include "line"
---- @include "ticket"
---- @include "dispatch"
 --- @include "lapse"
 
 local function renew(id)

@@ -69,10 +69,6 @@ if call("ZCARD", P .. "w") == 0 then
 end
 --- @include "holders"
 --- @include "grant"
---- @include "twin"
---- @include "line"
---- @include "ticket"
---- @include "dispatch"
 --- @include "lapse"
 dispatch()
 sweep(4)
