@@ -44,7 +44,12 @@ def _lock(name: str) -> tuple[str, str]:
 
 @lru_cache(4096)
 def _caps(caps: tuple[Cap, ...]) -> tuple[str, ...]:
-    return tuple(word for cap in caps for word in ("cap:" + safe(cap.name), str(cap.limit)))
+    return tuple(word for cap in caps for word in ("cap:" + safe(cap.name), _limit(cap)))
+
+
+def _limit(cap: Cap) -> str:
+    mins = (f"{own.slots} {int(own.lent)} cap:{safe(own.name)}" for own in cap.mins)
+    return " ".join((str(cap.limit), *mins))
 
 
 def _flow(flow: Flow, wait_ms: int) -> str:

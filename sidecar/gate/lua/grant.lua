@@ -6,10 +6,11 @@ local function ghost_of(prior)
   return prior and now >= prior[R_DEADLINE] and prior[R_OWNER] or nil
 end
 
--- Whether there is room at all of its places.
+-- Whether there is room at all of its places.  Where a cap has mins, that takes a closer look.
 local function fits(c)
   for i = PLACES, #c, 2 do
-    if not room(c[i], tonumber(c[i + 1])) then
+    local limit = tonumber(c[i + 1])
+    if not limit or not room(c[i], limit) then
       return false
     end
   end

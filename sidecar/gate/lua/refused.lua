@@ -1,4 +1,5 @@
 -- Whether a call may go where others wait.
+--- @include "mins"
 
 local function stands(place)
   return call("EXISTS", P .. "l:" .. place) == 1
@@ -7,11 +8,12 @@ end
 -- The limit of a place as the last who came there knew it; what tickets bring may be older than a reload.
 local function limit_of(c, i, at)
   local known = i == at and i >= caps_of(c) and call("GET", P .. "n:" .. c[i])
-  return tonumber(known or c[i + 1])
+  return known or c[i + 1]
 end
 
 -- The index of the first place that refuses: full, or somebody waits there already, or its last slot is kept for the
--- senior.  `at` is the place that the call is next at, if it is; 0 is its intent.
+-- senior.  `at` is the place that the call is next at, if it is; 0 is its intent.  And who is owed a slot there, if a min
+-- stands in the way.
 local function refused(c, at, ghost)
   if at ~= 0 and c[INTENT] ~= "" and stands("i:" .. c[INTENT]) then
     return 0
@@ -19,9 +21,13 @@ local function refused(c, at, ghost)
   for i = PLACES, #c, 2 do
     local inherits = ghost and call("ZSCORE", P .. "h:" .. c[i], ghost)
     local kept = not inherits and kept_from(c, c[i]) and 1 or 0
-    local waits = i ~= at and not inherits and c ~= senior() and stands(c[i])
-    if waits or not room(c[i], limit_of(c, i, at) - kept, ghost) then
-      return i
+    local limit, own, other = limit_of(c, i, at)
+    if not tonumber(limit) then
+      limit, own, other = limit_by_mins(c, limit)
+    end
+    local passes = i == at or inherits or c == senior() or own and call("EXISTS", P .. "o:" .. own) == 0
+    if not passes and stands(c[i]) or not room(c[i], limit - kept, ghost) then
+      return i, other
     end
   end
 end
