@@ -28,11 +28,21 @@ class Intent(NamedTuple):
     """How long after the first attempt ``resend`` holds (the upstream key's retention).  Zero: while unchanged."""
 
 
+class Min(NamedTuple):
+    """Slots of a cap that are kept for whoever holds ``name``, a cap of its own."""
+
+    name: str
+    slots: int
+    lent: bool
+    """Others may have them while nobody of ``name`` waits."""
+
+
 class Cap(NamedTuple):
     """At most ``limit`` leases hold ``name`` at once, across the fleet."""
 
     name: str
     limit: int
+    mins: tuple[Min, ...] = ()
 
 
 class AutoCap(NamedTuple):

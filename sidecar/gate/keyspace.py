@@ -44,7 +44,7 @@ def _lock(name: str) -> tuple[str, str]:
 
 @lru_cache(4096)
 def _caps(caps: tuple[Cap | AutoCap, ...], rates: tuple[Rate, ...]) -> tuple[str, ...]:
-    """Names and terms; those whose terms are words come last."""
+    """Names and terms; those whose limit moves come last."""
     words = [word for cap in caps for word in ("cap:" + safe(cap.name), _limit(cap))]
     for rate in rates:
         words += ("rate:" + safe(rate.name), f"rate {rate.most} {rate.period_ms} {rate.cost}")
@@ -52,7 +52,10 @@ def _caps(caps: tuple[Cap | AutoCap, ...], rates: tuple[Rate, ...]) -> tuple[str
 
 
 def _limit(cap: Cap | AutoCap) -> str:
-    return str(cap.limit) if isinstance(cap, Cap) else f"auto {cap.least} {cap.most}"
+    if isinstance(cap, AutoCap):
+        return f"auto {cap.least} {cap.most}"
+    mins = (f"{own.slots} {int(own.lent)} cap:{safe(own.name)}" for own in cap.mins)
+    return " ".join((str(cap.limit), *mins))
 
 
 def _flow(flow: Flow, wait_ms: int) -> str:

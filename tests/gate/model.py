@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from sidecar.core.claim import Claim
+from sidecar.core.claim import Cap, Claim
 from sidecar.gate.gate import UNKNOWN_MS
 from sidecar.gate.keyspace import SLACK_MS, lease_of
 from tests.gate.scripts import LEASE_MS, START_MS
@@ -46,12 +46,16 @@ class Call:
         return [f"lock:{name}" for name in self.claim.locks]
 
     @property
-    def caps(self) -> dict[str, int]:
-        return {f"cap:{cap.name}": cap.limit for cap in self.claim.caps}
+    def caps(self) -> dict[str, Cap]:
+        return {f"cap:{cap.name}": cap for cap in self.claim.caps}
 
     @property
-    def places(self) -> dict[str, int]:
-        return dict.fromkeys(self.locks, 1) | self.caps
+    def places(self) -> list[str]:
+        return [*self.locks, *self.caps]
+
+    def cap(self, place: str) -> Cap:
+        """A lock is a cap of one."""
+        return self.caps.get(place, Cap(place, 1))
 
     @property
     def timeout(self) -> int:
@@ -94,7 +98,7 @@ class Line:
     fifos: dict[tuple[str, str], list[Call]] = field(default_factory=dict)
     paces: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     """Of each flow: us from head to head, and when the last one went."""
-    limit: int | None = None
+    limit: Cap | None = None
     """As the last who came knew it."""
 
     def join(self, call: Call) -> bool:
@@ -200,19 +204,41 @@ class Model:
             return "", record
         return "unknown", record
 
-    def refused(self, call: Call, prior: Record | None, heads: str = "") -> str:
-        """The first place that refuses it; empty where none does."""
+    def mins(self, call: Call, place: str, text: Cap | None) -> tuple[int, str, str]:
+        """What is kept from it there; whose slots it is owed itself; else, who is owed and waits."""
+        taken, own, other = 0, "", ""
+        for least in text.mins if text else ():
+            owed = least.slots - len(self.holders(f"cap:{least.name}"))
+            if owed > 0 and f"cap:{least.name}" in call.caps:
+                own = least.name
+            elif owed > 0:
+                waiting = len(self.owned(least.name, place))
+                other = other or (least.name if waiting else "")
+                taken += min(owed, waiting) if least.lent else owed
+        return (0, own, "") if own else (taken, "", other)
+
+    def owned(self, owner: str, place: str) -> list[Call]:
+        """An owner's calls that wait for slots that are kept for it."""
+        calls = (call for call in self.line(place) if f"cap:{owner}" in call.caps)
+        calls = (call for call in calls if owner in [least.name for least in call.cap(place).mins])
+        return sorted(calls, key=lambda call: (call.age, call.id))
+
+    def refused(self, call: Call, prior: Record | None, heads: str = "") -> tuple[str, str]:
+        """The first place that refuses it, empty where none does; and who is owed a slot there."""
         ghost = prior.owner if prior and self.now >= prior.deadline else ""
         if call.intent and heads != call.intent and self.line(call.intent):
-            return call.intent
-        for place, limit in call.places.items():
+            return call.intent, ""
+        for place in call.places:
             inherits = ghost in self.held.get(place, {})
             kept = not inherits and self.senior not in (None, call) and place in self.senior.places
-            waits = place != heads and not inherits and self.senior is not call and self.line(place)
             known = self.lines[place].limit if place == heads and place in self.lines else None
-            if waits or len(self.holders(place, but=ghost)) + kept >= (known or limit):
-                return place
-        return ""
+            cap = known or call.cap(place)
+            taken, own, other = self.mins(call, place, cap)
+            passes = place == heads or inherits or self.senior is call or (own and not self.owned(own, place))
+            held = len(self.holders(place, but=ghost)) + kept + taken
+            if (not passes and self.line(place)) or held >= cap.limit:
+                return place, other
+        return "", ""
 
     # What happens to it.
 
@@ -245,7 +271,7 @@ class Model:
                     word, []
                 ),
             ]
-        place = call.intent if word else self.refused(call, record)
+        place = call.intent if word else self.refused(call, record)[0]
         if not place:
             self.grant(call, "granted", lease_of(call.claim, LEASE_MS), record)
             return ["granted", call.fence, record.origin if record else call.id]
@@ -261,9 +287,9 @@ class Model:
         call.state, call.due = "waiting", self.now + TICKET_MS
         self.calls[call.id] = call
         self.join(call, place)
-        if limit := call.caps.get(place):
-            known, self.lines[place].limit = self.lines[place].limit, limit
-            self.dispatch([place] if known not in (None, limit) else [])
+        if cap := call.caps.get(place):
+            known, self.lines[place].limit = self.lines[place].limit, cap
+            self.dispatch([place] if known not in (None, cap) else [])
         return ["waiting", *self.blocked(call, place)]
 
     def wall(self, call: Call, place: str) -> list[Any]:
@@ -291,7 +317,7 @@ class Model:
             at, holder = 0, record.owner if record else ""
             left = self.calls[holder].due - self.now if holder in self.calls else 0
         else:
-            at = list(call.places).index(place) + 1
+            at = call.places.index(place) + 1
             first = min(((ends, who) for who, ends in self.holders(place).items()), default=(self.now, ""))
             holder, left = first[1], first[0] - self.now
         state = self.calls[holder].state if holder in self.calls else ""
@@ -408,7 +434,7 @@ class Model:
             call.due = self.now + TICKET_MS
         if call.state == "granted":
             call.due = min(self.now + lease_of(call.claim, LEASE_MS), call.deadline)
-            for place in call.places.keys() - set(call.locks):
+            for place in call.caps:
                 self.held[place][name] = call.due
         return "held" if call.state == "granted" else call.state
 
@@ -438,8 +464,9 @@ class Model:
     def dispatch(self, freed: list[str]) -> None:
         while freed or self.promote(freed):
             place = freed.pop(0)
-            while (call := self.turn(place)) and self.give(place, call, freed):
-                pass
+            goes_on, owner = True, ""
+            while goes_on and (call := self.turn(place, owner)):
+                goes_on, owner = self.give(place, call, freed)
 
     def promote(self, freed: list[str]) -> bool:
         elders = [
@@ -455,30 +482,33 @@ class Model:
         freed.append(oldest.place)
         return True
 
-    def turn(self, place: str) -> Call | None:
+    def turn(self, place: str, owner: str) -> Call | None:
         if self.senior and self.senior.place == place:
             return self.senior
+        if owner:
+            return self.owned(owner, place)[0]
         return next(iter(self.line(place)), None)
 
-    def give(self, place: str, call: Call, freed: list[str]) -> bool:
-        """One turn at a place; whether the next one is worth a try."""
+    def give(self, place: str, call: Call, freed: list[str]) -> tuple[bool, str]:
+        """One turn at a place; whether the next one is worth a try, and whose it is, if an owner's."""
         senior = call is self.senior
-        if not self.serve(place, call, freed):
-            return False
+        gone, owner = self.serve(place, call, freed)
+        if not gone:
+            return owner != "", owner
         if not senior and place in self.lines and call.flow in self.lines[place].paces:
             us, since = self.lines[place].paces[call.flow]
             self.lines[place].paces[call.flow] = (3 * us + 1000 * (self.now - since)) // 4, self.now
-        return True
+        return True, ""
 
-    def serve(self, place: str, call: Call, freed: list[str]) -> bool:
+    def serve(self, place: str, call: Call, freed: list[str]) -> tuple[bool, str]:
         word, prior = self.twin(call)
         if word and word != "running":
             freed += self.step_out(call)
             del self.calls[call.id]
-            return True
-        refused = call.intent if word else self.refused(call, prior, heads=place)
+            return True, ""
+        refused, owner = (call.intent, "") if word else self.refused(call, prior, heads=place)
         if refused == place:
-            return False
+            return False, owner
         if refused:
             self.move(call, refused, freed)
         else:
@@ -486,7 +516,7 @@ class Model:
                 self.lines[name].pay(call)
             freed += self.step_out(call)
             self.grant(call, "offered", OFFER_MS, prior)
-        return True
+        return True, ""
 
     def move(self, call: Call, place: str, freed: list[str]) -> None:
         if call is self.senior and place != call.intent:

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import redis
 
-from sidecar.core.claim import Cap, Claim, Flow, Intent
+from sidecar.core.claim import Cap, Claim, Flow, Intent, Min
 from sidecar.gate.gate import UNKNOWN_MS
 from sidecar.gate.keyspace import prefix, terms_of
 from sidecar.gate.scripts import script
@@ -20,6 +20,7 @@ def claim(
     locks: tuple[str, ...] = (),
     caps: dict[str, int] | None = None,
     *,
+    mins: tuple[Min, ...] = (),
     until: str = "window",
     window_ms: int = 60_000,
     fingerprint: str = "",
@@ -43,7 +44,9 @@ def claim(
         flow=Flow(tenant, priority, *weights, *depth),
         intent=None if intent is None else Intent(intent, fingerprint, until, window_ms, resend, resend_ms),  # type: ignore[arg-type]
         locks=locks,
-        caps=tuple(Cap(name, limit) for name, limit in (caps or {}).items()),
+        caps=tuple(
+            Cap(name, limit, mins if name == "global" else ()) for name, limit in (caps or {}).items()
+        ),
         wait_ms=wait_ms,
         **others,
     )

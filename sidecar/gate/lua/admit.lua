@@ -53,6 +53,7 @@ end
 --- @include "record"
 --- @include "lapse"
 --- @include "blocked"
+--- @include "walls"
 
 sweep(4)
 local patient = mode == "ask" or mode == "again"

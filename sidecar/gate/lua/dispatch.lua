@@ -21,7 +21,7 @@ local function wake(c, id)
   call("PUBLISH", P .. "wake:" .. c[WAKE], id)
 end
 
--- Tries a ticket whose turn it is.  Whether the next one is worth a try.
+-- Tries a ticket whose turn it is.  Whether the next one is worth a try; if not, the owner that is owed what it wanted.
 local function try(c, id)
   local at = c[AT]
   local word, prior = twin(c)
@@ -31,9 +31,12 @@ local function try(c, id)
     wake(c, id)
     return true
   end
-  local no = word and 0 or refused(c, at, ghost_of(prior))
+  local no, owner = 0, nil
+  if not word then
+    no, owner = refused(c, at, ghost_of(prior))
+  end
   if no == at then
-    return false
+    return false, owner
   elseif no then
     move(c, id, no)
   else
@@ -45,43 +48,47 @@ local function try(c, id)
   return true
 end
 
--- Whose turn it is at a place, and the flow that it heads: the senior, if the place refused it last, else the head.
-local function turn(place)
+-- Whose turn it is at a place, and the flow that it heads: the senior's, if the place refused it last, else the oldest
+-- call's of the owner that is owed a slot, else the head's.
+local function turn(place, owner)
   local c, id = senior()
   if c and place == place_of(c, c[AT]) then
     return id, c
+  elseif owner then
+    return oldest_of(owner)
   end
   local priority, tenant
   id, priority, tenant = head(place)
   return id, id and call_of(id), priority, tenant
 end
 
--- Gives one turn at a place.  Whether the next one is worth a try.
+-- Gives one turn at a place.  Whether the next one is worth a try, and the owner whose turn it is, if it is an owner's.
 local function give(place, id, c, priority, tenant)
   if not c or c[STATE] ~= "waiting" then
     drop(place, priority, tenant, id)
-  elseif not try(c, id) then
-    return false
-  elseif priority then
+    return true
+  end
+  local gone, owner = try(c, id)
+  if gone and priority then
     step(pace_key(place, priority, tenant))
   end
-  return true
+  return gone or owner, owner
 end
 
 -- As long as somebody fits.
 local function drain(place)
-  local id, c, priority, tenant = turn(place)
-  while id do
-    if tries == 0 then
+  local next, owner = true, nil
+  while next do
+    local id, c, priority, tenant = turn(place, owner)
+    if id and tries == 0 then
       more = 1
       call("ZADD", P .. "due", 0, "d:" .. place)
+    end
+    if not id or tries == 0 then
       return
     end
     tries = tries - 1
-    if not give(place, id, c, priority, tenant) then
-      return
-    end
-    id, c, priority, tenant = turn(place)
+    next, owner = give(place, id, c, priority, tenant)
   end
 end
 

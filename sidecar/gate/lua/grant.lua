@@ -6,7 +6,7 @@ local function ghost_of(prior)
   return prior and now >= prior[R_DEADLINE] and prior[R_OWNER] or nil
 end
 
--- Whether there is room at all of its places.
+-- Whether there is room at all of its places.  Where a cap has mins, that takes a closer look.
 local function fits(c)
   for i = PLACES, #c, 2 do
     local limit = tonumber(c[i + 1]) or moving(c[i], c[i + 1])

@@ -16,38 +16,20 @@
 --
 -- Bound.  Of W grants of one place, a flow of weight w that waits there all the time gets at least W*w/sum(weights) - 1 of
 -- its level; and who begins to wait sees every other flow f served at most 1 + weight(f)/w times before it.
--- Passes are whole numbers, so no share drifts.
 --
--- l:<place> is a ZSET of priorities by pass, l:<place> <priority> of tenants, l:<place> <priority> <tenant> of ids by age.
--- Names have no space.  The member "" of a level is its clock: no pass is below it, and among equals it sorts first.
+-- l:<place> is a level of priorities, l:<place> <priority> of tenants, l:<place> <priority> <tenant> a ZSET of ids by age.
+-- Names have no space.
 --- @include "pace"
-local STRIDE = 720720 -- of weight 1; every weight up to 16 divides it
+--- @include "stride"
 
 -- tenant_weight priority_weight priority tenant
 local function flow_of(c)
   return string.match(c[FLOW], "^%d+ %d+ %d+ (%d+) (%d+) (%S+) (%S+)$")
 end
 
-local function begin(level, flow, weight)
-  if not call("ZSCORE", level, flow) then
-    local clock = tonumber(call("ZSCORE", level, "") or 0)
-    call("ZADD", level, clock, "", clock + math.floor(STRIDE / weight), flow)
-  end
-end
-
-local function charge(level, flow, weight)
-  local waits = call("ZSCORE", level, flow)
-  if waits then
-    call("ZADD", level, call("ZRANGE", level, 1, 1, "WITHSCORES")[2], "")
-    call("ZINCRBY", level, math.floor(STRIDE / weight), flow)
-  end
-  return waits
-end
-
--- Whether nobody is left.
-local function cease(level, flow)
-  call("ZREM", level, flow)
-  return call("ZCARD", level) == 1 and call("DEL", level) == 1
+local function tenant_of(c)
+  local _, _, _, tenant = flow_of(c)
+  return tenant
 end
 
 local function join(place, c, id)
