@@ -122,6 +122,11 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
         )
     for cap in told.caps:
         yield "cap", f"{cap.name} {_limit(cap)}"
+        for least in cap.mins if isinstance(cap, Cap) else ():
+            yield (
+                "",
+                f"{least.slots} kept for {least.name}{', lent while it has no use for them' if least.lent else ''}",
+            )
     for rate in told.rates:
         takes = f", of which this call takes {rate.cost}" if rate.cost > 1 else ""
         yield "rate", f"{rate.name} {rate.most} per {_time(rate.period_ms)}{takes}"

@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from sidecar.core.call import Identity
+<<<<<<< /tmp/tmpz31gdzz0/w
+from sidecar.core.claim import Cap, Flow, Min
+=======
 from sidecar.core.claim import AutoCap, Cap, Flow, Rate
+>>>>>>> /tmp/tmpz31gdzz0/m
 
 KNOWN_LIMIT: Final = 4096
 """Identities remembered a standing.  Past it they are forgotten all at once: who invents names pays for
@@ -39,6 +43,8 @@ class Fleet:
     per_tenant: int | None = None
     per_workflow: int | None = None
     per_run: int | None = None
+    mins: tuple[Min, ...] = ()
+    """What is kept of the global cap, for the lanes and tenants named."""
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     priorities: Mapping[str, int] = field(default_factory=lambda: {"interactive": 8, "background": 1})
     """Priority name to weight."""
@@ -54,9 +60,20 @@ class Fleet:
         tool_cap: Limit,
         rates: tuple[Rate, ...] = (),
     ) -> "Standing":
+<<<<<<< /tmp/tmpz31gdzz0/w
+        """The standing of whoever calls ``tool`` in ``lane``."""
+        everyone = [Cap("global", self.cap, self.mins)] if counted and self.cap is not None else []
+        own = _caps((f"lane:{lane}", self.bound(f"lane:{lane}", lane_cap)))
+        return Standing(self, counted, (*everyone, *own), _caps((f"tool:{tool}:{lane}", tool_cap)))
+
+    def bound(self, owner: str, cap: int | None) -> int | None:
+        """The limit of an owner's cap.  Who has a min must be counted, so it has one: at least the global cap's."""
+        return self.cap if cap is None and any(least.name == owner for least in self.mins) else cap
+=======
         """The standing of whoever calls ``tool`` in ``lane``; ``rates`` are the tool's and the route's."""
         everyone = (("global", self.cap if counted else None), (f"lane:{lane}", lane_cap))
         return Standing(self, counted, _caps(*everyone), _tool_cap(f"tool:{tool}:{lane}", tool_cap), rates)
+>>>>>>> /tmp/tmpz31gdzz0/m
 
 
 class Standing:
@@ -102,11 +119,10 @@ class Standing:
         fleet = self._fleet
         tenant = fleet.tenants.get(who.tenant)
         within = who.tenant.replace("%", "%25").replace("/", "%2F")
+        name = f"tenant:{who.tenant}"
+        cap = fleet.per_tenant if tenant is None or tenant.cap is None else tenant.cap
         return _caps(
-            (
-                f"tenant:{who.tenant}",
-                fleet.per_tenant if tenant is None or tenant.cap is None else tenant.cap,
-            ),
+            (name, fleet.bound(name, cap)),
             (f"workflow:{within}/{who.workflow}", fleet.per_workflow),
             (f"run:{within}/{who.run}", fleet.per_run if who.run else None),
         )

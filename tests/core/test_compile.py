@@ -133,15 +133,26 @@ SIDECAR: list[tuple[str, str]] = [
     ),
     (
         "version: 1\nlanes: {write: {min: 2}}",
-        "2:17: 'min' is not available in this version; remove it, and give the other lanes a 'cap'",
+        "2:22: lanes.write.min: '2' keeps slots of the global cap, and there is none; write 'caps: {global: ...}'",
     ),
     (
         "version: 1\nlanes: {read: {borrow: true}}",
-        "2:16: 'borrow' is not available in this version; remove it, and raise the lane's 'cap'",
+        "2:24: lanes.read.borrow: 'true' lends what 'min' keeps, and there is none; write 'min' too",
     ),
     (
-        "version: 1\ntenants: {a: {min: 2}}",
-        "2:15: 'min' is not available in this version; remove it, and give the other tenants a 'cap'",
+        "version: 1\ncaps: {global: 3}\nlanes: {read: {min: 2}}",
+        (
+            "3:21: lanes.read.min: '2' keeps slots of the global cap, where this lane does not count; write "
+            "'counted: true'"
+        ),
+    ),
+    (
+        "version: 1\ncaps: {global: 3}\ntenants: {a: {min: 3, cap: 2}}",
+        "3:20: tenants.a.min: '3' is more than its 'cap' of 2 lets it use",
+    ),
+    (
+        "version: 1\ncaps: {global: 3}\ntenants: {a: {min: 2}, b: {min: 2}}",
+        "2:16: caps.global: '3' is less than all 'min' together, which keep 4",
     ),
     (
         "version: 1\ntenants: {a: {wieght: 2}}",

@@ -1,5 +1,5 @@
 from sidecar.core.call import Identity
-from sidecar.core.claim import Cap, Flow
+from sidecar.core.claim import Cap, Flow, Min
 from sidecar.core.fleet import KNOWN_LIMIT, Fleet, Tenant
 
 WHO = Identity("acme", "dunning", "run-7", "background")
@@ -40,6 +40,20 @@ def test_a_tenant_may_have_a_cap_weight_and_queue_of_its_own() -> None:
     assert FLEET.standing("write", None, True, "crm", None).of(WHO)[0] == Flow(
         "acme", "background", 1, 1, 100, 10_000
     )
+
+
+def test_what_is_kept_is_kept_of_the_global_cap_and_its_owners_are_counted() -> None:
+    mins = (Min("lane:write", 5, True), Min("tenant:acme", 2, False))
+    fleet = Fleet(cap=40, mins=mins)
+    assert fleet.standing("write", None, True, "crm", None).of(WHO)[1] == (
+        Cap("global", 40, mins),
+        Cap("lane:write", 40),
+        Cap("tenant:acme", 40),
+    )
+    assert fleet.standing("draft", None, True, "crm", None).of(WHO._replace(tenant="big"))[1] == (
+        Cap("global", 40, mins),
+    )
+    assert fleet.standing("read", None, False, "crm", None).of(WHO)[1] == ()
 
 
 def test_where_nothing_is_limited_there_are_no_caps() -> None:

@@ -131,8 +131,14 @@ class Lane(Fields):
     durable: Flag = field(
         "false", "Wait for the store's replicas before the first byte leaves. No effect in this version."
     )
-    min: Cap | None = field(None, "Slots kept for this lane.")
-    borrow: Flag | None = field(None, "Lend idle slots to other lanes.")
+    min: Cap | None = field(
+        None, "So many slots of `caps.global` are kept for this lane, beside what it gets else."
+    )
+    borrow: Flag = field(
+        "false",
+        "Lend what `min` keeps to others while no call of this lane waits. It comes back as calls end: a slot that "
+        "frees up goes to this lane first, until it holds its `min`.",
+    )
 
 
 class Lanes(Fields):
@@ -163,8 +169,10 @@ class Tenant(Fields):
         None,
         "How many of its counted calls, by their cost, may go in any period of that length: `100 per 10s`.",
     )
-    min: Cap | None = field(None, "Slots kept for this tenant.")
-    borrow: Flag | None = field(None, "Lend them while idle.")
+    min: Cap | None = field(
+        None, "So many slots of `caps.global` are kept for this tenant, beside what it gets else."
+    )
+    borrow: Flag = field("false", "Lend what `min` keeps to others while no call of this tenant waits.")
 
 
 class Queue(Fields):
