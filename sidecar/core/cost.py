@@ -32,11 +32,11 @@ class Cost:
         """``5`` or ``{body.inputs}``.  Raises ValueError."""
         if text.isascii() and text.isdigit() and len(text) <= 4:
             if not 1 <= int(text) <= MOST:
-                raise ValueError(f"must be from 1 to {MOST}")
+                raise ValueError(f"a cost must be from 1 to {MOST}")
             return cls(text, int(text))
         template = Template.parse(text, parameters)
         if len(template.fields) != 1 or any(template.literals):
-            raise ValueError("is neither a number nor one field, like {body.inputs}")
+            raise ValueError("a cost is a number or one field, like {body.inputs}")
         return cls(text, 1, template.fields[0])
 
     @property

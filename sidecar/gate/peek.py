@@ -55,9 +55,11 @@ def _about(about: bytes) -> Item:
 
 def _lease(call: list[Any]) -> Item:
     name, state, fence, left_ms, _age, _at, _flow, about, _intent, locks, *places = call
-    names = [place.decode().partition(":")[2] for place in places[::2]]
-    count = int(locks)
-    held: Item = {"locks": names[:count], "caps": names[count:] if state != b"lapsed" else []}
+    kinds = [place.decode().partition(":")[::2] for place in places[::2]]
+    held: Item = {
+        "locks": [name for _, name in kinds[: int(locks)]],
+        "caps": [name for kind, name in kinds if kind == "cap" and state != b"lapsed"],
+    }
     return (
         {"id": name.decode(), "state": state.decode(), "fence": fence, "left_ms": left_ms}
         | held

@@ -94,7 +94,7 @@ local at = word == "running" and 0 or refused(c, nil, ghost_of(r))
 if not at then
   grant(c, id, "granted", lease, r)
   return { "granted", c[FENCE], r and r[R_ORIGIN] or id }
-elseif not patient then
+elseif not patient or hopeless(c, id, at) then
   return { "blocked", unpack(blocked(c, id, at)) }
 end
 local wall, after = crowded(c, id, at)

@@ -60,6 +60,12 @@ local function opens(place, terms, ahead)
   end
 end
 
+-- Whether it is time that opens it, and not a holder's end.
+local function by_clock(terms)
+  local kind = words_of(terms)
+  return kind == "rate" or kind == "pause"
+end
+
 -- Somebody is refused at a place; where it opens by the clock it is due then.
 local function expect(place, terms)
   local at = opens(place, terms, 0)

@@ -18,3 +18,10 @@ local function crowded(c, id, at)
     return "time", math.ceil(wait - patience)
   end
 end
+
+-- Whether the place is known to open after the caller's patience only: then it is told when, and does not wait.
+local function hopeless(c, id, at)
+  local opens_at = at > 0 and opens(c[at], c[at + 1], ahead(c[at], c, id))
+  local patience = string.match(c[FLOW], "^%d+ %d+ (%d+)")
+  return opens_at and opens_at - now > tonumber(patience)
+end
