@@ -9,11 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from sidecar.core.call import Identity
-<<<<<<< /tmp/tmpz31gdzz0/w
-from sidecar.core.claim import Cap, Flow, Min
-=======
-from sidecar.core.claim import AutoCap, Cap, Flow, Rate
->>>>>>> /tmp/tmpz31gdzz0/m
+from sidecar.core.claim import AutoCap, Cap, Flow, Min, Rate
 
 KNOWN_LIMIT: Final = 4096
 """Identities remembered a standing.  Past it they are forgotten all at once: who invents names pays for
@@ -60,20 +56,14 @@ class Fleet:
         tool_cap: Limit,
         rates: tuple[Rate, ...] = (),
     ) -> "Standing":
-<<<<<<< /tmp/tmpz31gdzz0/w
-        """The standing of whoever calls ``tool`` in ``lane``."""
+        """The standing of whoever calls ``tool`` in ``lane``; ``rates`` are the tool's and the route's."""
         everyone = [Cap("global", self.cap, self.mins)] if counted and self.cap is not None else []
         own = _caps((f"lane:{lane}", self.bound(f"lane:{lane}", lane_cap)))
-        return Standing(self, counted, (*everyone, *own), _caps((f"tool:{tool}:{lane}", tool_cap)))
+        return Standing(self, counted, (*everyone, *own), _tool_cap(f"tool:{tool}:{lane}", tool_cap), rates)
 
     def bound(self, owner: str, cap: int | None) -> int | None:
         """The limit of an owner's cap.  Who has a min must be counted, so it has one: at least the global cap's."""
         return self.cap if cap is None and any(least.name == owner for least in self.mins) else cap
-=======
-        """The standing of whoever calls ``tool`` in ``lane``; ``rates`` are the tool's and the route's."""
-        everyone = (("global", self.cap if counted else None), (f"lane:{lane}", lane_cap))
-        return Standing(self, counted, _caps(*everyone), _tool_cap(f"tool:{tool}:{lane}", tool_cap), rates)
->>>>>>> /tmp/tmpz31gdzz0/m
 
 
 class Standing:
