@@ -201,6 +201,64 @@ def test_whose_twin_was_done_meanwhile_gets_the_answer_even_where_it_is_not_its_
     assert scripts.admit(claim("c4", "x", ("a",)), "last")[0] == "completed"
 
 
+def test_a_wait_that_cannot_end_in_time_is_refused_at_once_and_says_when_to_come_again(
+    scripts: Scripts,
+) -> None:
+    fence, name = scripts.grant(claim("c0", None, ("a",))), "c0"
+    for n in range(1, 30):
+        scripts.admit(claim(f"c{n}", None, ("a",)))
+    for n in range(1, 11):  # one a second
+        scripts.advance(500)
+        scripts.renew(*(f"c{k}" for k in range(n, 30)))
+        scripts.advance(500)
+        scripts.settle(name, fence, "free")
+        name = f"c{n}"
+        fence = scripts.admit(claim(name, None, ("a",)), "again")[1]
+        scripts.renew(*(f"c{k}" for k in range(n, 30)))
+    word, wall, after_ms = scripts.admit(claim("hasty", None, ("a",), wait_ms=5_000))
+    assert (word, wall) == ("full", "time")
+    assert 12_000 <= after_ms <= 14_000  # nineteen go before it, one a second, and it would wait for five
+    assert scripts.admit(claim("patient", None, ("a",), wait_ms=30_000))[0] == "waiting"
+    assert scripts.admit(claim("quiet", None, ("a",), wait_ms=5_000, tenant="quiet"))[0] == "waiting"
+
+
+def test_a_twin_is_not_refused_for_the_length_of_its_line(scripts: Scripts) -> None:
+    scripts.grant(claim("first", "x"))
+    for n in range(50):
+        scripts.admit(claim(f"c{n}", "x"))
+    assert scripts.admit(claim("hasty", "x", wait_ms=1))[0] == "waiting"
+
+
+def passed_over(scripts: Scripts) -> tuple[str, int]:
+    """A call that needs two locks, of which each is free while the other is not; who holds the one it waits for."""
+    holder = {lock: (f"h-{lock}", scripts.grant(claim(f"h-{lock}", None, (lock,)))) for lock in "ab"}
+    scripts.admit(claim("big", None, ("a", "b")))
+    for n in range(5):
+        lock = "ab"[n % 2]
+        scripts.admit(claim(f"s{n}", None, (lock,)))
+        scripts.settle(*holder[lock], "free")
+        if scripts.states()[f"s{n}"] == "offered":
+            holder[lock] = f"s{n}", scripts.admit(claim(f"s{n}", None, (lock,)), "again")[1]
+    return holder["b"]
+
+
+def test_who_was_passed_over_four_times_has_a_slot_of_each_of_its_places_kept(scripts: Scripts) -> None:
+    holder = passed_over(scripts)
+    assert scripts.senior() == "big"
+    assert scripts.states()["s4"] == "waiting"  # its lock is free, and kept
+    assert scripts.admit(claim("new", None, ("a",)), "now")[0] == "blocked"
+    scripts.settle(*holder, "free")
+    assert scripts.states()["big"] == "offered"
+    assert scripts.senior() == ""
+
+
+def test_what_was_kept_for_a_senior_that_leaves_goes_to_who_waits(scripts: Scripts) -> None:
+    passed_over(scripts)
+    scripts.leave("big")
+    assert scripts.states()["s4"] == "offered"
+    assert scripts.senior() == ""
+
+
 async def test_a_wake_up_that_comes_before_the_wait_is_not_lost() -> None:
     waiting = Waiting()
     waiting.wake(b"c1")

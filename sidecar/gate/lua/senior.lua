@@ -35,14 +35,15 @@ local function kept_from(c, place)
   return oldest and oldest ~= c and needs[place] or false
 end
 
--- The senior is no more: what was kept for it is free.
+-- It is no elder any more; if it was the senior, which it answers, what was kept for it is free.
 local function retire(c, id)
+  local was = senior() and elder_id == id
   call("ZREM", P .. "elders", id)
-  if senior() and elder_id == id then
+  if was then
     remember(nil, nil)
     for i = PLACES, #c, 2 do
       freed[#freed + 1] = c[i]
     end
-    return true
   end
+  return was
 end
