@@ -115,7 +115,7 @@ SIDECAR: list[tuple[str, str]] = [
         "2:33: users[0].token_sha256: this is not a SHA-256 in hex (64 digits)",
     ),
     ("version: 1\nusers: acme", "2:8: users: 'acme' must be a list; write [...]"),
-    ("version: 1\ncaps: {global: 0}", "2:16: caps.global: a cost must be from 1 to 1000000"),
+    ("version: 1\ncaps: {global: 0}", "2:16: caps.global: '0' must be from 1 to 1000000"),
     ("version: 1\ncaps: {global: 0x10}", "2:16: caps.global: '0x10' is not a whole number"),
     (
         "version: 1\ncaps: {per_tennant: 3}",
@@ -166,7 +166,7 @@ SIDECAR: list[tuple[str, str]] = [
     ),
     (
         "version: 1\npriorities: {interactive: 0}",
-        "2:27: priorities.interactive: a cost must be from 1 to 1000",
+        "2:27: priorities.interactive: '0' must be from 1 to 1000",
     ),
     ("version: 1\nqueue: {total: many}", "2:16: queue.total: 'many' is not a whole number"),
     ("version: 1\negress: {unmatched: reject}", "2:21: egress.unmatched: 'reject' is not tunnel or deny"),
