@@ -50,6 +50,7 @@ def busy() -> Meters:
             story.end(100.5)
             route.ended(story)
     meters.queued("acme")
+    meters.tools_paused = lambda: {"hubspot"}
     meters.ungated("hubspot", "store-down")
     meters.store_seconds("admit", 0.0003)
     meters.refusals.of("deal.update", "locked").value += 1
