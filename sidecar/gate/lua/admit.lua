@@ -37,12 +37,13 @@
 --- @include "prelude"
 --- @include "holders"
 --- @include "grant"
+--- @include "awaited"
 
 local id, mode, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local c = { "", 0, 0, 0, 0, 0, "", unpack(ARGV, 4) }
 local fresh = mode == "ask" or mode == "now"
 local news = c[INTENT] == "" or call("EXISTS", P .. "i:" .. c[INTENT]) == 0
-if fresh and news and call("EXISTS", P .. "w", P .. "paused") == 0 and fits(c) then
+if fresh and news and not awaited(c, PLACES, #c, 2) and fits(c) then
   grant(c, id, "granted", lease)
   return { "granted", c[FENCE], id }
 end

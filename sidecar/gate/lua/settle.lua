@@ -30,6 +30,7 @@
 --- @include "release"
 --- @include "record"
 --- @include "learn"
+--- @include "awaited"
 
 local id, ending, changed, over = ARGV[2], ARGV[4], ARGV[5] == "1", ARGV[6] == "1"
 local c = call_of(id)
@@ -64,7 +65,7 @@ end
 
 -- Where nobody waits there is nobody to hand anything to.
 local word = late and "late" or "settled"
-if call("ZCARD", P .. "w") == 0 then
+if not awaited(freed, 1, #freed, 1) then
   return { word, 0 }
 end
 --- @include "holders"
