@@ -47,7 +47,7 @@ local function adapt(c, i, how)
     or { since = 0, count = 0, sum = 0, failed = 0, crowded = 0, trough = 1, base = 0 }
   s.limit = moving(c[i], c[i + 1])
   if granted > s.since then
-    answered(s, how, now - granted, call("ZCARD", P .. "h:" .. c[i]) >= s.limit)
+    answered(s, how, now - granted, call("ZCARD", P .. "h:" .. c[i]) + 1 >= s.limit)
     s.limit = math.min(math.max(s.limit, tonumber(least)), tonumber(most))
     call("SET", key, cmsgpack.pack(s), "PX", 86400000)
   end

@@ -9,7 +9,7 @@ end
 -- Whether there is room at all of its places.  Where a cap has mins, that takes a closer look.
 local function fits(c)
   for i = PLACES, #c, 2 do
-    local limit = tonumber(c[i + 1]) or moving(c[i], c[i + 1])
+    local limit = tonumber(c[i + 1])
     if not limit or not room(c[i], limit) then
       return false
     end

@@ -5,7 +5,7 @@
 -- the record's retention where only a person may free it).  So a lease that lapses leaves its locks in quarantine
 -- without anybody doing anything.
 
---- @include "limit"
+local spend -- what takes tokens instead; see limit, which most calls do without
 
 -- Whether one more fits.  The dead are pruned only where they would stand in the way.
 -- `ghost`, if given, is the earlier attempt of the same intent, which does not count.
@@ -27,11 +27,8 @@ local function take(c, id, lease)
   local caps = PLACES + 2 * c[LOCKS]
   -- As text, once: the server prints every number it is given, slowly.
   local locks_end, caps_end = string.format("%d", now + c[HOLD]), string.format("%d", now + lease)
-  local plain = is_plain(c)
   for i = PLACES, #c, 2 do
-    if not plain and words_of(c[i + 1]) == "rate" then
-      spend(c[i], id, c[i + 1])
-    else
+    if not spend or not spend(c[i], id, c[i + 1]) then
       call("ZADD", P .. "h:" .. c[i], i < caps and locks_end or caps_end, id)
     end
   end

@@ -1,4 +1,5 @@
--- What an ending teaches the places whose limit moves.  Before the call lets go of them.
+-- What an ending teaches the places whose limit moves.  The call has let go of its slots already.
+--- @include "limit"
 --- @include "adapt"
 --- @include "pausing"
 

@@ -7,12 +7,9 @@
 -- A rate is a place whose holders are tokens, and a token lets go when its period is over, whatever became of the call.
 -- So it promises what "100 per 10s" says, of every stretch of 10 s, and the 100 may come at once.  GCRA keeps one
 -- instant instead of 100 tokens, but it lets 200 through in the 10 s after an idle time, or forbids the 100 at once.
+--- @include "holders"
+--- @include "release"
 local START = 8 -- of a cap that finds its limit
-
--- Whether every limit of `c` is a number: words come last.
-local function is_plain(c)
-  return #c < PLACES or tonumber(c[#c]) ~= nil
-end
 
 local function words_of(terms)
   return string.match(terms, "^(%a+) ?(%d*) ?(%d*) ?(%d*)$")
@@ -83,8 +80,11 @@ local function tokens_of(id, terms)
   return tokens, period
 end
 
--- Takes what a call costs.  Asked again it takes the same tokens, for a period from now.
-local function spend(place, id, terms)
+-- Takes what a call costs, at a rate.  Asked again it takes the same tokens, for a period from now.
+function spend(place, id, terms)
+  if words_of(terms) ~= "rate" then
+    return false
+  end
   local key = P .. "h:" .. place
   local tokens, period = tokens_of(id, terms)
   local ends = string.format("%d", now + period)
@@ -93,4 +93,14 @@ local function spend(place, id, terms)
     call("ZADD", key, ends, token)
   end
   call("PEXPIRE", key, period + 60000) -- an idle rate leaves nothing behind
+  return true
+end
+
+-- Gives back the tokens of a call that sent nothing.
+local function unspend(c, id)
+  for i = caps_of(c), #c, 2 do
+    if words_of(c[i + 1]) == "rate" then
+      call("ZREM", P .. "h:" .. c[i], unpack((tokens_of(id, c[i + 1]))))
+    end
+  end
 end

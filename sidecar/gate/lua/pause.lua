@@ -16,9 +16,7 @@
     open     it is not
 ]]
 --- @include "prelude"
---- @include "limit"
 --- @include "calls"
---- @include "release"
 --- @include "learn"
 
 local id, place, asked = ARGV[2], "pause:" .. ARGV[3], tonumber(ARGV[4])

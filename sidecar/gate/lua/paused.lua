@@ -7,6 +7,7 @@
 --
 -- One key says that anything is paused, so where nothing is nobody looks further.
 
+--- @include "limit"
 local anything
 
 -- Puts the pause, if there is one, among what `c` needs.

@@ -13,15 +13,6 @@ local function free(c, id, from)
   end
 end
 
--- Gives back the tokens of a call that sent nothing.
-local function unspend(c, id)
-  for i = caps_of(c), #c, 2 do
-    if words_of(c[i + 1]) == "rate" then
-      call("ZREM", P .. "h:" .. c[i], unpack((tokens_of(id, c[i + 1]))))
-    end
-  end
-end
-
 -- When the locks of a call are free, whatever became of it.
 local function locks_end(c)
   return c[DEADLINE] - c[TIMEOUT] + c[HOLD]

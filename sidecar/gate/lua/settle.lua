@@ -25,11 +25,9 @@
     gone               nothing known of this call: settled before, given up, or never granted
 ]]
 --- @include "prelude"
---- @include "limit"
 --- @include "calls"
 --- @include "release"
 --- @include "record"
---- @include "learn"
 --- @include "awaited"
 
 local id, ending, changed, over = ARGV[2], ARGV[4], ARGV[5] == "1", ARGV[6] == "1"
@@ -48,9 +46,6 @@ end
 
 local stays = ending == "unknown" and (not over or c[HOLD] ~= c[TIMEOUT])
 forget(id)
-if not is_plain(c) then
-  learn(c, id, ending)
-end
 free(c, id, stays and caps_of(c) or PLACES)
 if ending == "not_sent" or ending == "free" then
   undo(c)
@@ -63,14 +58,19 @@ if stays then
   quarantine(c, id)
 end
 
--- Where nobody waits there is nobody to hand anything to.
+-- Where no limit moves and nobody waits there is nothing to learn and nobody to hand anything to.
 local word = late and "late" or "settled"
-if not awaited(freed, 1, #freed, 1) then
+local plain = #c < PLACES or tonumber(c[#c])
+if plain and not awaited(freed, 1, #freed, 1) then
   return { word, 0 }
 end
 --- @include "holders"
 --- @include "grant"
 --- @include "lapse"
+--- @include "learn"
+if not plain then
+  learn(c, id, ending)
+end
 dispatch()
 sweep(4)
 return { word, more }
