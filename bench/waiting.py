@@ -2,7 +2,7 @@
 
 So many calls of a hundred tenants wait for one cap.  Then, one at a time: a call elsewhere in the same cell, with a
 lock, an intent, four caps and a stored answer, where nobody waits; and a turn at the line, which is a newcomer that
-begins to wait, a release that hands over, and its taking.  In us of the server's CPU, and until a caller has its answers.
+begins to wait, a release that hands over, and its taking.  In us of the server's CPU, and of a caller's wait.
 """
 
 import asyncio

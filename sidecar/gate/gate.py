@@ -151,8 +151,7 @@ class Gate:
         at = reply[1]
         try:
             while reply[0] == b"waiting":
-                expires_s = max(reply[3] / 1000, 0.05)
-                await self._waiting.turn(claim.call, min(ends_s - clock(), expires_s))
+                await self._waiting.turn(claim.call, min(ends_s - clock(), _pause_s(reply)))
                 asked_s = clock()
                 mode = b"again" if asked_s < ends_s else b"last"
                 reply = await self._store.run("admit", claim.call, mode, *terms)
@@ -251,6 +250,12 @@ class Gate:
     async def unknown(self) -> list[dict[str, object]]:
         """Intents whose outcome nobody can tell."""
         return await peek.unknown(self._store)
+
+
+def _pause_s(reply: list[Any]) -> float:
+    """Until it is worth asking again although nobody woke it: when what stands in the way ends by itself."""
+    _, _at, _ahead, left_ms, _state, holder, _about = reply
+    return max(left_ms / 1000, 0.05) if left_ms or holder else 1.0
 
 
 def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:

@@ -77,29 +77,38 @@ def _blocked(
     if by.startswith(("rate:", "pause:")):
         return _closed(claim, by, ahead, left_ms, wait_ms)
     run, who = _run_of(about)
-    queue = f" {ahead} more calls wait before it." if ahead else ""
+    queue = _queue(ahead)
     if at == 0:
         code = "in-progress"
         text = f"The same call is still running, started by {who}. It was not sent a second time. Ask again later: "
         text += "you will get the first call's answer. Do not change the call to get around this."
     elif at <= len(claim.locks):
         code = "locked"
-        text = f"{by.removeprefix('lock:')} is held by {who}."
+        lock = by.removeprefix("lock:")
+        text = f"{lock} is held by {who}." if about else f"{lock} is kept for a call that waits longer."
         if state == "lapsed":
             text += " That call's outcome is unknown, and until its request must be over nobody else may write here."
         text += f"{queue} Nothing was sent. Wait, read the record again (it may have changed), and retry."
     else:
         code = "cap-timeout"
-        text = f"All slots of {by.removeprefix('cap:')} are taken.{queue} Nothing was sent. Retry later."
+        first = f", the one that ends first by {who}" if about else ""
+        text = (
+            f"All slots of {by.removeprefix('cap:')} are taken{first}.{queue} Nothing was sent. Retry later."
+        )
     retry_ms = left_ms if state == "lapsed" else min(left_ms, LONGEST_RETRY_MS)
     return Refusal(
         code, text, retry_after_ms=max(retry_ms, 1), holder_run=run, blocked_by=by, wait_ms=wait_ms
     )
 
 
+def _queue(ahead: int) -> str:
+    """Other tenants' calls take turns with those of its own, so only these are sure to go first."""
+    return f" {ahead} more call{'s' if ahead > 1 else ''} of its tenant wait before it." if ahead else ""
+
+
 def _closed(claim: Claim, by: str, ahead: int, left_ms: int, wait_ms: int) -> Refusal:
     """What opens by the clock: asking before is not worth it."""
-    queue = f" {ahead} more calls wait before it." if ahead else ""
+    queue = _queue(ahead)
     kind, _, name = by.partition(":")
     if kind == "rate":
         code, text = "rate-limited", f"The rate of {name} is used up.{queue}"

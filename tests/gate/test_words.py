@@ -43,6 +43,15 @@ def test_a_live_holder_is_worth_asking_again_soon_and_a_dead_one_only_when_its_t
     assert "outcome is unknown" in dead.detail
 
 
+def test_a_wait_that_ended_says_what_blocked_who_holds_it_and_how_many_wait_before() -> None:
+    asked = claim("c1", None, ("deal:1",), {"global": 1})
+    for at, what in ((1, "lock:deal:1"), (2, "cap:global")):
+        no = words.refusal(asked, [b"blocked", at, 3, 9000, b"granted", b"c9", ABOUT], 0)
+        assert (no.blocked_by, no.holder_run) == (what, "run-7")
+        assert "run run-7 of workflow dunning" in no.detail
+        assert "3 more calls of its tenant wait before it" in no.detail
+
+
 def test_a_word_that_nobody_knows_is_a_bug() -> None:
     with pytest.raises(AssertionError, match="nonsense"):
         words.refusal(claim("c1"), [b"nonsense"], 0)
