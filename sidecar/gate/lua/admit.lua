@@ -48,60 +48,63 @@ if fresh and news and not awaited(c, PLACES, #c, 2) and fits(c) then
   return { "granted", c[FENCE], id }
 end
 
--- Most calls are gone by now.
---- @include "calls"
---- @include "release"
---- @include "record"
---- @include "lapse"
---- @include "blocked"
---- @include "walls"
+-- Most calls are gone by now.  What is left is a function of its own, for a script pays for every name it may need.
+local function go_on()
+  --- @include "calls"
+  --- @include "release"
+  --- @include "record"
+  --- @include "lapse"
+  --- @include "blocked"
+  --- @include "walls"
 
-sweep(4)
-local patient = mode == "ask" or mode == "again"
-local known = not fresh and call_of(id)
-local state = known and known[STATE]
-if state == "granted" or state == "offered" then
-  hold(known, id, "granted", lease)
-  return { "granted", known[FENCE], known[PRIOR] == "" and id or cmsgpack.unpack(known[PRIOR])[R_ORIGIN] }
-elseif state == "lapsed" then
-  return { "lapsed" }
-end
-
-local word, r, answer = twin(c)
-local goes_on = word == nil or word == "running"
-if state == "waiting" then
-  local why = blocked(known, id, known[AT])
-  if goes_on and patient then
-    call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
-    return { "waiting", unpack(why) }
+  sweep(4)
+  local patient = mode == "ask" or mode == "again"
+  local known = not fresh and call_of(id)
+  local state = known and known[STATE]
+  if state == "granted" or state == "offered" then
+    hold(known, id, "granted", lease)
+    return { "granted", known[FENCE], known[PRIOR] == "" and id or cmsgpack.unpack(known[PRIOR])[R_ORIGIN] }
+  elseif state == "lapsed" then
+    return { "lapsed" }
   end
-  withdraw(known, id)
+
+  local word, r, answer = twin(c)
+  local goes_on = word == nil or word == "running"
+  if state == "waiting" then
+    local why = blocked(known, id, known[AT])
+    if goes_on and patient then
+      call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
+      return { "waiting", unpack(why) }
+    end
+    withdraw(known, id)
+    dispatch()
+    if goes_on then
+      return { "blocked", unpack(why) }
+    end
+  end
+  if word == "completed" then
+    return { "completed", answer }
+  elseif word == "done" then
+    return { "done", r[R_STATUS] }
+  elseif word == "unknown" then
+    return { "unknown", now - r[R_SINCE], r[R_WHY], r[R_ABOUT] }
+  elseif word == "reused" then
+    return { "reused" }
+  end
+
+  local at = word == "running" and 0 or refused(c, nil, ghost_of(r))
+  if not at then
+    grant(c, id, "granted", lease, r)
+    return { "granted", c[FENCE], r and r[R_ORIGIN] or id }
+  elseif not patient or hopeless(c, id, at) then
+    return { "blocked", unpack(blocked(c, id, at)) }
+  end
+  local wall, after = crowded(c, id, at)
+  if wall then
+    return { "full", wall, after }
+  end
+  enter(c, id, at, word == nil and r or nil)
   dispatch()
-  if goes_on then
-    return { "blocked", unpack(why) }
-  end
+  return { "waiting", unpack(blocked(c, id, at)) }
 end
-if word == "completed" then
-  return { "completed", answer }
-elseif word == "done" then
-  return { "done", r[R_STATUS] }
-elseif word == "unknown" then
-  return { "unknown", now - r[R_SINCE], r[R_WHY], r[R_ABOUT] }
-elseif word == "reused" then
-  return { "reused" }
-end
-
-local at = word == "running" and 0 or refused(c, nil, ghost_of(r))
-if not at then
-  grant(c, id, "granted", lease, r)
-  return { "granted", c[FENCE], r and r[R_ORIGIN] or id }
-elseif not patient or hopeless(c, id, at) then
-  return { "blocked", unpack(blocked(c, id, at)) }
-end
-local wall, after = crowded(c, id, at)
-if wall then
-  return { "full", wall, after }
-end
-enter(c, id, at, word == nil and r or nil)
-dispatch()
-return { "waiting", unpack(blocked(c, id, at)) }
+return go_on()

@@ -64,13 +64,17 @@ local plain = #c < PLACES or tonumber(c[#c])
 if plain and not awaited(freed, 1, #freed, 1) then
   return { word, 0 }
 end
---- @include "holders"
---- @include "grant"
---- @include "lapse"
---- @include "learn"
-if not plain then
-  learn(c, id, ending)
+-- A function of its own, for a script pays for every name it may need.
+local function hand_on()
+  --- @include "holders"
+  --- @include "grant"
+  --- @include "lapse"
+  --- @include "learn"
+  if not plain then
+    learn(c, id, ending)
+  end
+  dispatch()
+  sweep(4)
+  return { word, more }
 end
-dispatch()
-sweep(4)
-return { word, more }
+return hand_on()
