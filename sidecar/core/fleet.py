@@ -47,6 +47,11 @@ class Fleet:
     tenant_queue: int = 100
     total_queue: int = 10_000
 
+    @property
+    def rated(self) -> bool:
+        """Some tenant has a rate."""
+        return any(tenant.rate is not None for tenant in self.tenants.values())
+
     def standing(
         self,
         lane: str,

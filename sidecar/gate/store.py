@@ -152,10 +152,19 @@ class Store:
                 raise reply
         server, memory = _fields(replies[0]), _fields(replies[1])
         self._check(server, memory)
-        paused = await link.send("HKEYS", self._prefix + b"paused")  # after SUBSCRIBE, so that none is missed
-        self.paused_tools = {place.decode().partition(":")[2] for place in paused}
+        await self._learn_pauses(link)  # after SUBSCRIBE, so that none is missed
         epoch = replies[2] or await link.send("GET", self._prefix + b"epoch")
         await self._look_for_loss(link, server[b"run_id"], epoch, int(replies[3] or 0))
+
+    async def learn_pauses(self) -> None:
+        """What is paused now: a pause that nobody ended is forgotten without a word.  Raises StoreAway."""
+        if self._link is not None:
+            await self._learn_pauses(self._link)
+
+    async def _learn_pauses(self, link: Link) -> None:
+        places = await link.send("HKEYS", self._prefix + b"paused")
+        if isinstance(places, list):
+            self.paused_tools = {place.decode().partition(":")[2] for place in places}
 
     def _check(self, server: dict[bytes, bytes], memory: dict[bytes, bytes]) -> None:
         major = int(server.get(b"redis_version", b"0").split(b".")[0])

@@ -75,7 +75,7 @@ def _blocked(
 ) -> Refusal:
     by = place_name(claim, at)
     if by.startswith(("rate:", "pause:")):
-        return _closed(claim, by, ahead, left_ms, wait_ms)
+        return _closed(claim, by, ahead, left_ms if not state else min(left_ms, LONGEST_RETRY_MS), wait_ms)
     run, who = _run_of(about)
     queue = _queue(ahead)
     if at == 0:
@@ -107,7 +107,7 @@ def _queue(ahead: int) -> str:
 
 
 def _closed(claim: Claim, by: str, ahead: int, left_ms: int, wait_ms: int) -> Refusal:
-    """What opens by the clock: asking before is not worth it."""
+    """What opens by the clock: asking earlier is not worth it, unless a probe is out, which ends any moment."""
     queue = _queue(ahead)
     kind, _, name = by.partition(":")
     if kind == "rate":

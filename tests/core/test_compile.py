@@ -609,6 +609,17 @@ WARNINGS: list[tuple[str, str, Sequence[str]]] = [
     ),
     (
         "version: 1",
+        ROUTE + "    cost: 5",
+        [
+            (
+                "routes/a.yaml:8:5: warning: route 'deal.update' costs nothing: neither it, its tool nor a tenant "
+                "has a 'rate'"
+            )
+        ],
+    ),
+    ("version: 1\ntenants: {acme: {rate: 5 per 1s}}", ROUTE + "    cost: 5", []),
+    (
+        "version: 1",
         HEAD.replace("http://", "https://"),
         [BLIND + WAYS],
     ),

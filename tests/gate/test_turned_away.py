@@ -42,6 +42,16 @@ async def test_a_sidecar_that_starts_later_knows_of_a_pause(open_gate: Open) -> 
     assert no.wait_ms == 0  # nobody waits for what will not come in time
 
 
+async def test_a_pause_that_the_store_forgot_is_forgotten_here_too(open_gate: Open) -> None:
+    gate = await open_gate(lease_ms=300)
+    await gate.turned_away(claim("c1"), 60_000)
+    await until_paused(gate)
+    store = gate._store
+    assert store._link is not None
+    await store._link.send("DEL", store._prefix + b"paused")
+    await until_paused(gate, False)
+
+
 async def test_who_waits_for_a_rate_goes_when_a_token_is_free(open_gate: Open) -> None:
     gate = await open_gate()
     rates = (Rate("tool:crm", 1, 300),)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sidecar.core.claim import Rate
 from sidecar.core.refusal import Refusal
 from sidecar.gate import words
 from tests.gate.scripts import claim
@@ -55,3 +56,19 @@ def test_a_wait_that_ended_says_what_blocked_who_holds_it_and_how_many_wait_befo
 def test_a_word_that_nobody_knows_is_a_bug() -> None:
     with pytest.raises(AssertionError, match="nonsense"):
         words.refusal(claim("c1"), [b"nonsense"], 0)
+
+
+def test_a_rate_and_a_pause_say_when_they_open_and_a_probe_may_end_any_moment() -> None:
+    asked = claim("c1", "x", ("a",), {"global": 1})._replace(rates=(Rate("tool:crm", 5, 1000),))
+    rate = words.refusal(asked, [b"blocked", 3, 4, 90_000, b"", b"", b""], 7)
+    assert (rate.code, rate.blocked_by, rate.retry_after_ms, rate.wait_ms) == (
+        "rate-limited",
+        "rate:tool:crm",
+        90_000,
+        7,
+    )
+    assert "4 more calls" in rate.detail
+    pause = words.refusal(asked, [b"blocked", 4, 0, 90_000, b"", b"", b""], 0)
+    assert (pause.code, pause.blocked_by, pause.retry_after_ms) == ("tool-paused", "pause:crm", 90_000)
+    probed = words.refusal(asked, [b"blocked", 4, 0, 15_000, b"granted", b"c9", ABOUT], 0)
+    assert probed.retry_after_ms == 5_000

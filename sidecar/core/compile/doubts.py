@@ -49,6 +49,11 @@ def _tool(tool: ToolPart, process: Process) -> None:
     for written in tool.routes:
         _not_enforced(report, written.file.mode == "observe", (*written.path, "mode"))
         _switched_off(report, written)
+        if written.file.cost is not None and not (tool.tool.rate or written.file.rate or process.fleet.rated):
+            message = (
+                f"route '{written.route.name}' costs nothing: neither it, its tool nor a tenant has a 'rate'"
+            )
+            _warn(report, (*written.path, "cost"), message)
     paths = {id(written.route): written.path for written in tool.routes}
     for route, earlier in unreachable([written.route for written in tool.routes]):
         message = f"route '{route.name}' can never match; '{earlier.name}' before it takes all its calls"

@@ -127,7 +127,10 @@ class Lane(Fields):
     on_store_down: Literal["allow", "refuse"] = field(
         "refuse", "Without the store: `refuse` at once, or `allow` ungated and counted."
     )
-    counted: Flag = field("true", "Whether its calls count in the global, tenant, workflow and run caps.")
+    counted: Flag = field(
+        "true",
+        "Whether its calls count in the global, tenant, workflow and run caps, and in a tenant's rate.",
+    )
     durable: Flag = field(
         "false", "Wait for the store's replicas before the first byte leaves. No effect in this version."
     )
