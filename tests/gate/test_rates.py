@@ -161,3 +161,26 @@ def test_a_refused_call_that_comes_back_when_told_goes(scripts: Scripts) -> None
     assert not goes(scripts, rated("w2", cost=2))
     scripts.advance(1)
     assert goes(scripts, rated("w3", cost=2))
+
+
+def test_an_offer_that_nobody_takes_gives_its_tokens_back(scripts: Scripts) -> None:
+    fence = scripts.grant(claim("holder", None, ("a",)))
+    scripts.admit(rated("dead", most=1, period_ms=60_000, locks=("a",)))
+    scripts.settle("holder", fence, "free")
+    assert scripts.states() == {"dead": "offered"}
+    assert not goes(scripts, rated("c1", most=1, period_ms=60_000))
+    scripts.advance(2000)
+    assert goes(scripts, rated("c2", most=1, period_ms=60_000))
+
+
+def test_waiting_for_a_token_is_no_bypass_for_which_others_would_have_to_stand_back(scripts: Scripts) -> None:
+    fence = scripts.grant(claim("h0", None, ("a",)))
+    scripts.admit(rated("t", most=1, locks=("a",)))
+    for n in range(2):
+        assert goes(scripts, rated(f"r{n}", most=1))
+        scripts.settle(f"h{n}", fence, "free")
+        assert scripts.line("rate:tool:crm") == ["t"]
+        fence = scripts.grant(claim(f"h{n + 1}", None, ("a",)))
+        scripts.advance(1000)
+        assert scripts.line("lock:a") == ["t"]
+    assert not scripts.client.exists(scripts.prefix + b"elders")
