@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from random import Random
 from typing import Any
 
 from sidecar.core.claim import Claim
@@ -25,6 +26,8 @@ class Agent:
     hold_ms: int = 30
     think_ms: int = 0
     starts_ms: int = 0
+    random: Random | None = None
+    """If given, it thinks from nothing to twice as long."""
     waits: list[int] = field(default_factory=list)
     refused: list[list[Any]] = field(default_factory=list)
     claim: Claim = field(init=False)
@@ -97,7 +100,8 @@ class Crowd:
     def _end(self, agent: Agent, fence: int) -> None:
         self.held.subtract(places(agent.claim).keys())
         self.scripts.settle(agent.claim.call, fence, "free")
-        self._at(self.scripts.now + agent.think_ms, lambda: self._call(agent))
+        think_ms = agent.random.randint(0, 2 * agent.think_ms) if agent.random else agent.think_ms
+        self._at(self.scripts.now + think_ms, lambda: self._call(agent))
 
     def _renew(self) -> None:
         self.scripts.renew(*self.waiting)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import count
+from random import Random
 from statistics import median
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from sidecar.core.claim import Claim
 from tests.gate.crowd import Agent, Crowd, places
 from tests.gate.oracle import Demand, shares
-from tests.gate.scripts import Scripts, claim
+from tests.gate.scripts import START_MS, Scripts, claim
 
 DEEP = (100_000, 100_000)
 
@@ -153,6 +154,29 @@ def test_a_background_call_that_waits_for_a_slot_keeps_no_entity_from_an_interac
     Crowd(scripts, low + middle + [high]).run(10_000)
     assert max(high.waits) <= 4 * 30
     assert sum(len(agent.waits) for agent in low) > 5
+
+
+def crm(tenant: str, random: Random) -> Callable[[str], Claim]:
+    """A write to one of thirty records: global 40, tenant 5, CRM writes 2, record 1."""
+    caps = {"global": 40, f"tenant:{tenant}": 5, "tool:crm:write": 2}
+    return lambda call: claim(call, None, (f"deal:{random.randrange(30)}",), caps, tenant=tenant, depth=DEEP)
+
+
+def test_of_twenty_tenants_one_may_be_fifty_times_louder_and_the_others_wait_no_longer(
+    scripts: Scripts,
+) -> None:
+    slow_ms, threads = {}, {"behaved": 1, "loud": 50}
+    for manner, many in threads.items():
+        scripts.client.flushall()
+        scripts.now, random = START_MS, Random(7)
+        quiet = [Agent(crm(f"t{n:02}", random), think_ms=270, random=random) for n in range(19)]
+        loud = [Agent(crm("t99", random), think_ms=270, random=random) for _ in range(many)]
+        crowd = Crowd(scripts, quiet + loud)
+        crowd.run(20_000)
+        slow_ms[manner] = p99([wait for agent in quiet for wait in agent.waits])
+        busy = len(crowd.grants) * 30 / (2 * 20_000)
+    assert slow_ms["loud"] <= 2 * slow_ms["behaved"]
+    assert busy >= 0.95
 
 
 class NoSlotIdles(Crowd):

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from sidecar.core.claim import Rate
 from sidecar.gate.waiting import Waiting
 from sidecar.tasks import spawn
 from tests.gate.scripts import Scripts, claim
@@ -229,10 +230,10 @@ def test_a_twin_is_not_refused_for_the_length_of_its_line(scripts: Scripts) -> N
     assert scripts.admit(claim("hasty", "x", wait_ms=1))[0] == "waiting"
 
 
-def passed_over(scripts: Scripts) -> tuple[str, int]:
+def passed_over(scripts: Scripts, rates: tuple[Rate, ...] = ()) -> tuple[str, int]:
     """A call that needs two locks, of which each is free while the other is not; who holds the one it waits for."""
     holder = {lock: (f"h-{lock}", scripts.grant(claim(f"h-{lock}", None, (lock,)))) for lock in "ab"}
-    scripts.admit(claim("big", None, ("a", "b")))
+    scripts.admit(claim("big", None, ("a", "b"), rates=rates))
     for n in range(5):
         lock = "ab"[n % 2]
         scripts.admit(claim(f"s{n}", None, (lock,)))
@@ -249,6 +250,15 @@ def test_who_was_passed_over_four_times_has_a_slot_of_each_of_its_places_kept(sc
     assert scripts.admit(claim("new", None, ("a",)), "now")[0] == "blocked"
     scripts.settle(*holder, "free")
     assert scripts.states()["big"] == "offered"
+    assert scripts.senior() == ""
+
+
+def test_nothing_is_kept_for_a_senior_that_waits_for_the_time_to_pass(scripts: Scripts) -> None:
+    rates = (Rate("crm", 1, 60_000),)
+    holder = passed_over(scripts, rates)
+    scripts.do(claim("taker", rates=rates), "free")
+    scripts.settle(*holder, "free")
+    assert scripts.states() == {"big": "waiting", "s4": "offered"}
     assert scripts.senior() == ""
 
 

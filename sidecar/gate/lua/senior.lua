@@ -4,8 +4,10 @@
 -- bypass.  After BYPASSES of them it is an elder, and the oldest elder is the senior.  It stands in no line; one
 -- slot of each place it needs is kept for it as it frees up, and it is tried when the place that refused it last is
 -- freed.  So it waits at most about the longest hold of each, and since there is one at a time, no two can deadlock.
+-- Nothing is kept of a rate or a pause, which only time opens, nor for a ticket that waits for one.
 --
 -- elders is a ZSET of ids by age; the senior's score is 0, below every age.
+--- @include "limit"
 local BYPASSES = 4
 local elder, elder_id, needs
 local looked = false
@@ -13,7 +15,7 @@ local looked = false
 local function remember(c, id)
   elder, elder_id, needs = c, id, {}
   for i = PLACES, c and #c or 0, 2 do
-    needs[c[i]] = true
+    needs[c[i]] = not by_clock(c[i + 1])
   end
 end
 
@@ -39,11 +41,11 @@ end
 local function retire(c, id)
   local was = senior() and elder_id == id
   call("ZREM", P .. "elders", id)
+  for i = PLACES, was and #c or 0, 2 do
+    freed[#freed + 1] = needs[c[i]] and c[i] or nil
+  end
   if was then
     remember(nil, nil)
-    for i = PLACES, #c, 2 do
-      freed[#freed + 1] = c[i]
-    end
   end
   return was
 end

@@ -51,15 +51,17 @@ local function step_out(c, id)
   end
 end
 
--- To the place that refused it now, which is no bypass where only time opens it.  The senior only remembers which one that is, unless it has to wait for its twin.
+-- To the place that refused it now.  The senior only remembers which one that is; but nothing is kept for who waits for
+-- its twin or for the time to pass, and that is no bypass.
 local function move(c, id, at)
-  if at > 0 and c == senior() then
+  local passed = at > 0 and not by_clock(c[at + 1])
+  if passed and c == senior() then
     c[AT] = at
   else
     step_out(c, id)
-    c[BYPASSED] = c[BYPASSED] + (at > 0 and not by_clock(c[at + 1]) and 1 or 0)
+    c[BYPASSED] = c[BYPASSED] + (passed and 1 or 0)
     stand(c, id, at)
-    if at > 0 and c[BYPASSED] >= BYPASSES then
+    if passed and c[BYPASSED] >= BYPASSES then
       call("ZADD", P .. "elders", c[AGE], id)
     end
   end
