@@ -6,10 +6,14 @@ local function ghost_of(prior)
   return prior and now >= prior[R_DEADLINE] and prior[R_OWNER] or nil
 end
 
--- Whether there is room at all of its places.  Where a cap has mins, that takes a closer look.
+-- Whether there is room at all of its places.  Caps with mins, and those that find their limit, take a closer look.
 local function fits(c)
   for i = PLACES, #c, 2 do
     local limit = tonumber(c[i + 1])
+    if not limit then
+      local tokens, cost = string.match(c[i + 1], "^rate (%d+) %d+ (%d+)$")
+      limit = tokens and tokens - cost + 1
+    end
     if not limit or not room(c[i], limit) then
       return false
     end

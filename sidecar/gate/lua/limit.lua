@@ -71,36 +71,12 @@ local function expect(place, terms)
   end
 end
 
-local function tokens_of(id, terms)
-  local _, _, period, cost = words_of(terms)
-  local tokens = {}
-  for n = 1, cost do
-    tokens[n] = id .. "#" .. n
-  end
-  return tokens, period
-end
-
--- Takes what a call costs, at a rate.  Asked again it takes the same tokens, for a period from now.
-function spend(place, id, terms)
-  if words_of(terms) ~= "rate" then
-    return false
-  end
-  local key = P .. "h:" .. place
-  local tokens, period = tokens_of(id, terms)
-  local ends = string.format("%d", now + period)
-  call("ZREMRANGEBYSCORE", key, "-inf", now)
-  for _, token in ipairs(tokens) do
-    call("ZADD", key, ends, token)
-  end
-  call("PEXPIRE", key, period + 60000) -- an idle rate leaves nothing behind
-  return true
-end
-
 -- Gives back the tokens of a call that sent nothing.
 local function unspend(c, id)
   for i = caps_of(c), #c, 2 do
-    if words_of(c[i + 1]) == "rate" then
-      call("ZREM", P .. "h:" .. c[i], unpack((tokens_of(id, c[i + 1]))))
+    local kind, _, _, cost = words_of(c[i + 1])
+    for n = 1, kind == "rate" and cost or 0 do
+      call("ZREM", P .. "h:" .. c[i], id .. "#" .. n)
     end
   end
 end

@@ -58,10 +58,14 @@ if stays then
   quarantine(c, id)
 end
 
--- Where no limit moves and nobody waits there is nothing to learn and nobody to hand anything to.
+-- Limits that move are words, and come last.  They learn from every ending, rates only from one that sent nothing.
+local learns, last = false, #c
+while last > PLACES and string.find(c[last], "^%a") do
+  learns = learns or ending == "not_sent" or string.sub(c[last], 1, 4) ~= "rate"
+  last = last - 2
+end
 local word = late and "late" or "settled"
-local plain = #c < PLACES or tonumber(c[#c])
-if plain and not awaited(freed, 1, #freed, 1) then
+if not learns and not awaited(freed, 1, #freed, 1) then
   return { word, 0 }
 end
 -- A function of its own, for a script pays for every name it may need.
@@ -70,7 +74,7 @@ local function hand_on()
   --- @include "grant"
   --- @include "lapse"
   --- @include "learn"
-  if not plain then
+  if learns then
     learn(c, id, ending)
   end
   dispatch()
