@@ -163,7 +163,7 @@ class Pipeline:
             answer = await self.upstream.send(request, content, lease, agent.inform)
             story.status = story.reply_status = answer.status
             keep = route.store.keep_bytes if claim.intent is not None else 0
-            return answer, await agent.relay(answer, word, keep, finish=not claim.empty)
+            return answer, await agent.relay(answer, word, keep, finish=not claim.empty or lease.fence > 0)
         finally:
             story.upstream_s = monotonic() - began_s
 
