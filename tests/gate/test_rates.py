@@ -184,3 +184,48 @@ def test_waiting_for_a_token_is_no_bypass_for_which_others_would_have_to_stand_b
         scripts.advance(1000)
         assert scripts.line("lock:a") == ["t"]
     assert not scripts.client.exists(scripts.prefix + b"elders")
+
+
+OPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("come"), st.integers(1, 3), st.booleans()),
+        st.tuples(st.just("settle"), st.integers(0, 5), st.sampled_from(["free", "not_sent", "unknown"])),
+        st.tuples(st.just("leave"), st.integers(0, 5), st.none()),
+        st.tuples(st.just("time"), st.sampled_from([50, 400, 1000, 2500]), st.none()),
+    ),
+    max_size=50,
+)
+
+
+@settings(
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(ops=OPS)
+def test_whoever_comes_goes_and_waits_no_token_is_taken_twice_or_left_idle(
+    scripts: Scripts, ops: list[tuple[str, int, Any]]
+) -> None:
+    scripts.client.flushall()
+    scripts.now = START_MS
+    asked: dict[str, Claim] = {}
+    for number, (what, amount, how) in enumerate(ops):
+        known = sorted(scripts.states())
+        one = known[amount % len(known)] if known else ""
+        if what == "come":
+            name = f"c{number:02}"
+            asked[name] = rated(name, 4, 1000, amount, caps={"global": 2} if how else None)
+            scripts.admit(asked[name])
+        elif what == "time":
+            scripts.renew(*known)
+            scripts.advance(amount)
+        elif one and what == "leave":
+            scripts.leave(one)
+        elif one and scripts.states()[one] in ("granted", "offered"):
+            _, fence, _ = scripts.admit(asked[one], "again")
+            scripts.settle(one, fence, how)
+        tokens = scripts.client.zcount(scripts.prefix + b"h:rate:tool:crm", f"({scripts.now}", "+inf")
+        assert tokens <= 4
+        for head in scripts.line("rate:tool:crm")[:1]:
+            assert tokens + asked[head].rates[0].cost > 4
