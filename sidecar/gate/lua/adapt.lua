@@ -3,10 +3,10 @@
 -- An upstream that works on C calls at once answers each in a time T.  Given more it queues them, and the time grows
 -- with their number: n calls take T n/C.  So a limit L that keeps the time just above T is about C.  In rounds of L
 -- answers (20 at least) L grows by one, if the cap was full, until the mean time of a round is over 1.5 T, or a tenth
--- of a round failed, or the upstream turned a call away.  Then L is halved: well below C, so that
--- the first round after it sees T without a queue.  T is measured there, each time anew: it falls to what is
--- seen at once and rises to it by halves, so that an upstream that became slower for good is believed after a few
--- rounds.  5 ms of queue are never minded: below that the clock is too coarse.
+-- of a round failed, or the upstream turned a call away.  Then L is halved: well below C, so that the first round after
+-- it sees T without a queue.  T is measured there, each time anew.  It falls to what is seen at once and rises to it by
+-- halves, so that an upstream that became slower for good is believed after a few rounds.  5 ms of queue are never
+-- minded: below that the clock is too coarse.
 --
 -- One back-off a round trip: answers to calls that were granted before the last one say nothing new.
 -- Bound: between 0.75 C and 1.5 C where the upstream is steady; never below the least or above the most that is written.

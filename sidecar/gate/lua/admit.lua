@@ -14,12 +14,12 @@
   ARGV[5]     timeout  ms after which the request is over for sure
   ARGV[6]     hold     ms the locks stay when nobody settles
   ARGV[7]     wake     whom to wake: channel sc1:{cell}:wake:<wake>
-  ARGV[8]     about    who it is, for others' refusals; opaque here
+  ARGV[8]     about    run, workflow, tool and more, a line each, for others' refusals
   ARGV[9]     flow     tenant_depth total_depth patience_ms tenant_weight priority_weight priority tenant
   ARGV[10]    intent   key of the record; "" for none
   ARGV[11]    terms    until window_ms resend resend_ms unknown_ms fingerprint
   ARGV[12]    locks    how many of the places are locks
-  ARGV[13..]  places   name and limit of each, locks first
+  ARGV[13..]  places   name and limit of each: locks, then caps, then what moves its limit (see limit)
 
   Returns {word, ...}
     granted  fence origin                     go; settle, and renew before the lease runs out; origin: the call that

@@ -1,9 +1,9 @@
--- Who holds a place.  A lock and a cap are the same thing: a set of holders, each with an instant at which it counts no
--- more, and a limit of one or of n.  Never a counter: what a dead holder held frees itself.
+-- Who holds a place.  A lock, a cap and a rate are the same thing: a set of holders, each with an instant at which it
+-- counts no more, and a limit.  Never a counter: what a dead holder held frees itself.
 --
 -- A cap is held for as long as the lease, a lock for as long as the request may still be running (its deadline, or
--- the record's retention where only a person may free it).  So a lease that lapses leaves its locks in quarantine
--- without anybody doing anything.
+-- the record's retention where only a person may free it), a token of a rate for its period.  So a lease that lapses
+-- leaves its locks in quarantine without anybody doing anything.
 
 -- Whether one more fits.  The dead are pruned only where they would stand in the way.
 -- `ghost`, if given, is the earlier attempt of the same intent, which does not count.
