@@ -56,6 +56,8 @@ class Gate:
         self._lease_ms = lease_ms
         self._embedded = Embedded(state) if url == "embedded" else None
         self._store = Store(url, cell, lease_ms, allow_eviction, self._observer)
+        self.paused: AbstractSet[str] = self._store.paused_tools
+        """Tools that the fleet leaves alone, or tries with one call: no call to them is free."""
         self._waiting = Waiting()
         self._keeper = Keeper(self._store, self._waiting, lease_ms, self._lost)
         self._keeping: asyncio.Task[None] | None = None
@@ -97,11 +99,6 @@ class Gate:
         """A lease that holds nothing, for a call that goes on all the same."""
         return Ungated(claim.call, why)
 
-    @property
-    def paused(self) -> AbstractSet[str]:
-        """Tools that the fleet leaves alone, or tries with one call: no call to them is free."""
-        return self._store.paused_tools
-
     async def turned_away(self, claim: Claim, away_ms: int) -> None:
         """The claim's call was, by its upstream, and is settled after this; pauses its tool."""
         try:
@@ -111,7 +108,7 @@ class Gate:
 
     async def admit(self, claim: Claim) -> Lease | Ungated | Replay:
         """Granted, or what a twin got, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled, it leaves its line."""
-        if claim.empty and claim.tool not in self._store.paused_tools:
+        if claim.empty and claim.tool not in self.paused:
             return FREE
         terms = terms_of(claim, self._store.waker, self._lease_ms, UNKNOWN_MS)
         asked_s = clock()

@@ -45,7 +45,7 @@ class Store:
         self.on_wake: Callable[[bytes], None] = lambda _call: None
         self.on_away: Callable[[], None] = lambda: None
         self.paused_tools: set[str] = set()
-        """Tools that the fleet leaves alone, or tries with one call, as the store told us."""
+        """Tools that the fleet leaves alone, or tries with one call, as the store told us.  One set for good."""
         self.fence_seen = 0
         self.locate: Callable[[], Awaitable[str]] = self._known
         """Says where the server is, at every connect."""
@@ -164,7 +164,8 @@ class Store:
     async def _learn_pauses(self, link: Link) -> None:
         places = await link.send("HKEYS", self._prefix + b"paused")
         if isinstance(places, list):
-            self.paused_tools = {place.decode().partition(":")[2] for place in places}
+            self.paused_tools.clear()
+            self.paused_tools.update(place.decode().partition(":")[2] for place in places)
 
     def _check(self, server: dict[bytes, bytes], memory: dict[bytes, bytes]) -> None:
         major = int(server.get(b"redis_version", b"0").split(b".")[0])
