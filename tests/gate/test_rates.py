@@ -121,6 +121,24 @@ def test_two_rates_are_taken_together_or_not_at_all(scripts: Scripts) -> None:
     assert scripts.client.zcard(scripts.prefix + b"h:rate:tenant:acme") == 1
 
 
+def test_who_sends_batches_gets_no_more_tokens_than_who_sends_single_calls(scripts: Scripts) -> None:
+    assert goes(scripts, rated("first", most=10, cost=10))
+    batches = {f"b{n}": rated(f"b{n}", most=10, cost=5, tenant="batches") for n in range(6)}
+    singles = {f"s{n:02}": rated(f"s{n:02}", most=10, tenant="singles") for n in range(30)}
+    for asked in (batches | singles).values():
+        assert scripts.admit(asked)[0] == "waiting"
+    went: list[str] = []
+    for _ in range(4):
+        scripts.renew(*scripts.states())
+        scripts.advance(1000)
+        for name in [name for name, state in scripts.states().items() if state == "offered"]:
+            _, fence, _ = scripts.admit((batches | singles)[name], "again")
+            scripts.settle(name, fence, "free")
+            went.append(name)
+    assert [name[0] for name in went].count("b") == 4
+    assert [name[0] for name in went].count("s") == 20
+
+
 STEPS = st.lists(st.tuples(st.integers(0, 700), st.integers(1, 3), st.booleans()), min_size=1, max_size=60)
 
 

@@ -15,6 +15,12 @@ local function words_of(terms)
   return string.match(terms, "^(%a+) ?(%d*) ?(%d*) ?(%d*)$")
 end
 
+-- What one call takes of the place.
+local function cost_of(terms)
+  local kind, _, _, cost = words_of(terms)
+  return kind == "rate" and tonumber(cost) or 1
+end
+
 -- Until when the place is paused, and how often its probe has failed since; nothing where it is open.
 local function pause_of(place)
   local value = call("HGET", P .. "paused", place)
@@ -74,8 +80,7 @@ end
 -- Gives back the tokens of a call that sent nothing.
 local function unspend(c, id)
   for i = caps_of(c), #c, 2 do
-    local kind, _, _, cost = words_of(c[i + 1])
-    for n = 1, kind == "rate" and cost or 0 do
+    for n = 1, cost_of(c[i + 1]) do
       call("ZREM", P .. "h:" .. c[i], id .. "#" .. n)
     end
   end

@@ -72,21 +72,21 @@ local function head(place)
   end
 end
 
-local function pay_at(place, c)
+local function pay_at(place, c, cost)
   local tenant_weight, priority_weight, priority, tenant = flow_of(c)
   local line = P .. "l:" .. place
-  if charge(line, priority, priority_weight) then
-    charge(line .. " " .. priority, tenant, tenant_weight)
+  if charge(line, priority, priority_weight / cost) then
+    charge(line .. " " .. priority, tenant, tenant_weight / cost)
   end
 end
 
--- A call goes: its flow pays wherever it waits.
+-- A call goes: its flow pays wherever it waits, at a rate for each token that it takes.
 local function pay(c)
   if c[AT] == 0 then
-    pay_at("i:" .. c[INTENT], c)
+    pay_at("i:" .. c[INTENT], c, 1)
   end
   for i = PLACES, #c, 2 do
-    pay_at(c[i], c)
+    pay_at(c[i], c, cost_of(c[i + 1]))
   end
 end
 
