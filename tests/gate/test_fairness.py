@@ -204,3 +204,18 @@ def test_no_slot_idles_while_a_ticket_fits_and_no_ticket_starves(scripts: Script
     assert crowd.seniors
     assert min(len(agent.waits) for agent in agents) >= 8
     assert max(max(agent.waits) for agent in agents) <= 1_500
+
+
+def test_names_that_somebody_invents_leave_nothing_behind(scripts: Scripts) -> None:
+    fences = [scripts.grant(asks("t", cap=8)(f"h{n}")) for n in range(8)]
+    kept = len(scripts.client.keys())
+    for n in range(200):
+        scripts.admit(asks(f"tenant{n}", (f"deal:{n}",), cap=8, priority=f"p{n % 3}")(f"c{n}"))
+    assert (
+        len(scripts.client.keys()) <= kept + 200 * 5 + 10
+    )  # a call, a tenant's room, and its flow in one line
+    for n in range(200):
+        scripts.leave(f"c{n}")
+    for n, fence in enumerate(fences):
+        scripts.settle(f"h{n}", fence, "free")
+    assert {key.split(b":")[2] for key in scripts.client.scan_iter()} == {b"fence"}
