@@ -6,14 +6,22 @@ local function ghost_of(prior)
   return prior and now >= prior[R_DEADLINE] and prior[R_OWNER] or nil
 end
 
--- Whether there is room at all of its places.  Caps with mins, and those that find their limit, take a closer look.
+-- How many a place holds at least, as far as its terms tell: of a rate, what leaves room for the call's tokens; of a cap
+-- with mins, what leaves room for them all.
+local function least_of(terms)
+  local tokens, cost = string.match(terms, "^rate (%d+) %d+ (%d+)$")
+  local limit = tokens and tokens - cost + 1 or tonumber(string.match(terms, "^%d+"))
+  for slots in string.gmatch(limit and terms or "", " (%d+) [01] cap:") do
+    limit = limit - slots
+  end
+  return limit
+end
+
+-- Whether there is surely room at all of its places.  Where it is close, and where a cap finds its limit, it takes a
+-- closer look.
 local function fits(c)
   for i = PLACES, #c, 2 do
-    local limit = tonumber(c[i + 1])
-    if not limit then
-      local tokens, cost = string.match(c[i + 1], "^rate (%d+) %d+ (%d+)$")
-      limit = tokens and tokens - cost + 1
-    end
+    local limit = tonumber(c[i + 1]) or least_of(c[i + 1])
     if not limit or not room(c[i], limit) then
       return false
     end
