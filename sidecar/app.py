@@ -83,7 +83,8 @@ class Sidecar:
             raise StartError(f"log.decisions: {error}") from None
         parts.callback(decisions.close)
         self._meters.lines_dropped = decisions.dropped
-        self._gate = await self._open_store()
+        gate = self._gate = await self._open_store()
+        self._meters.tools_paused = lambda: gate.paused
         parts.push_async_callback(self._gate.stop)
         self._upstream = HttpUpstream(_egress(process), _pool_limits(process))
         parts.callback(self._upstream.close)

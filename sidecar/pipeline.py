@@ -95,7 +95,8 @@ class Pipeline:
         matched = choice.pick(call, who, body)
         self._begin(story, matched.route)
         claim = story.claim = derive(matched)
-        held = self.gate.free if claim.empty else await self._admit(matched.route, claim, story)
+        free = claim.empty and claim.tool not in self.gate.paused
+        held = self.gate.free if free else await self._admit(matched.route, claim, story)
         agent.waiting = False
         if isinstance(held, Replay):
             self._replay(agent, story, held)
@@ -104,6 +105,8 @@ class Pipeline:
             answer, kept = await self._forward(agent, matched, claim, lease, body, story)
             outcome = judge(matched, answer.status, answer.headers, kept)
             story.outcome = outcome.kind
+            if outcome.away_ms is not None and claim.tool:
+                await self.gate.turned_away(claim, outcome.away_ms)
             await lease.settle(outcome)
         story.verdict = "executed"
         agent.finish()
@@ -160,7 +163,7 @@ class Pipeline:
             answer = await self.upstream.send(request, content, lease, agent.inform)
             story.status = story.reply_status = answer.status
             keep = route.store.keep_bytes if claim.intent is not None else 0
-            return answer, await agent.relay(answer, word, keep, finish=not claim.empty)
+            return answer, await agent.relay(answer, word, keep, finish=not claim.empty or lease.fence > 0)
         finally:
             story.upstream_s = monotonic() - began_s
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -101,6 +102,15 @@ class Gate(Protocol):
 
     async def admit(self, claim: Claim) -> Lease | Replay:
         """Granted, or replayed, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled: leaves its place in line."""
+        ...
+
+    @property
+    def paused(self) -> AbstractSet[str]:
+        """Tools whose upstream wants to be left alone: no call to them is free."""
+        ...
+
+    async def turned_away(self, claim: Claim, away_ms: int) -> None:
+        """The upstream turned the claim's call away, for ``away_ms`` where it said so.  Before that call is settled."""
         ...
 
     def ungated(self, claim: Claim, why: str) -> Lease:

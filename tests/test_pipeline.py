@@ -50,6 +50,7 @@ class Street:
         self.sends: Callable[[], Any] = lambda: FakeAnswer(200)
         self.relays: Callable[[], bytes | None] = lambda: b"{}"
         self.stops_at = 0
+        self.paused: set[str] = set()
         self._pauses = 0
         self.pipeline = Pipeline(load(folder, {}), self, self, Meters(), self.stories.append)
 
@@ -77,6 +78,10 @@ class Street:
         self.log.append(f"admit   {claim.route} {','.join(claim.locks) or 'no locks'} {intent}")
         await self.pause("admit")
         return self.admits(claim)
+
+    async def turned_away(self, claim: Claim, away_ms: int) -> None:
+        self.log.append(f"away    {claim.tool} {away_ms}")
+        await self.pause("away")
 
     @property
     def free(self) -> "FakeLease":
@@ -218,6 +223,26 @@ async def test_an_upstream_that_fails_is_settled_before_the_agent_hears_of_it(st
         "settle  unknown free 0",
         "reply   502 refused",
     ]
+
+
+async def test_an_upstream_that_turns_a_call_away_is_told_of_before_the_settle(street: Street) -> None:
+    street.sends = lambda: FakeAnswer(429)
+    assert (await street.walk("PATCH", "http://crm.test/deals/7"))[-3:] == [
+        "away    crm 0",
+        "settle  completed free 429",
+        "finish",
+    ]
+
+
+async def test_a_read_that_is_turned_away_is_told_of_too(street: Street) -> None:
+    street.sends = lambda: FakeAnswer(429)
+    assert "away    crm 0" in await street.walk("GET", "http://crm.test/deals/7", b"")
+
+
+async def test_a_read_of_a_tool_that_is_paused_asks_the_gate(street: Street) -> None:
+    street.paused.add("crm")
+    log = await street.walk("GET", "http://crm.test/deals/7", b"")
+    assert log[0] == "admit   default no locks no intent"
 
 
 async def test_a_read_of_a_tool_asks_the_gate_for_nothing(street: Street) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sidecar.cli.report import out, print_json, refused
 from sidecar.core.call import Call, Headers
+from sidecar.core.claim import AutoCap, Cap
 from sidecar.core.explain import Explanation
 from sidecar.core.explain import explain as foretell
 from sidecar.core.refusal import Refusal
@@ -120,7 +121,15 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
             f"a twin within {_time(told.window_ms)}{until} is a duplicate; an unknown outcome is {resend}",
         )
     for cap in told.caps:
-        yield "cap", f"{cap.name} at most {cap.limit}"
+        yield "cap", f"{cap.name} {_limit(cap)}"
+        for least in cap.mins if isinstance(cap, Cap) else ():
+            yield (
+                "",
+                f"{least.slots} kept for {least.name}{', lent while it has no use for them' if least.lent else ''}",
+            )
+    for rate in told.rates:
+        takes = f", of which this call takes {rate.cost}" if rate.cost > 1 else ""
+        yield "rate", f"{rate.name} {rate.most} per {_time(rate.period_ms)}{takes}"
     yield "timeout", _time(told.timeout_ms)
     if told.reads_body:
         yield "body", f"looked into, up to {told.body_limit} bytes"
@@ -128,6 +137,10 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
         yield "mode", "observe: nothing is refused or delayed"
     if told.empty:
         yield "", "nothing is asked of the store: this call passes ungated"
+
+
+def _limit(cap: Cap | AutoCap) -> str:
+    return f"at most {cap.limit}" if isinstance(cap, Cap) else f"finds its limit, {cap.least} to {cap.most}"
 
 
 def _time(ms: int) -> str:

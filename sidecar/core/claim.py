@@ -28,11 +28,39 @@ class Intent(NamedTuple):
     """How long after the first attempt ``resend`` holds (the upstream key's retention).  Zero: while unchanged."""
 
 
+class Min(NamedTuple):
+    """Slots of a cap that are kept for whoever holds ``name``, a cap of its own."""
+
+    name: str
+    slots: int
+    lent: bool
+    """Others may have them while nobody of ``name`` waits."""
+
+
 class Cap(NamedTuple):
     """At most ``limit`` leases hold ``name`` at once, across the fleet."""
 
     name: str
     limit: int
+    mins: tuple[Min, ...] = ()
+
+
+class AutoCap(NamedTuple):
+    """A cap that finds its own limit by what the upstream takes well."""
+
+    name: str
+    least: int
+    most: int
+
+
+class Rate(NamedTuple):
+    """At most ``most`` tokens of ``name`` are taken in any ``period_ms``, across the fleet."""
+
+    name: str
+    most: int
+    period_ms: int
+    cost: int = 1
+    """Tokens that this call takes."""
 
 
 class Flow(NamedTuple):
@@ -60,8 +88,8 @@ class Claim(NamedTuple):
     intent: Intent | None = None
     locks: tuple[str, ...] = ()
     """Entities, sorted and without repeats; all of them or none are granted."""
-    caps: tuple[Cap, ...] = ()
-    """In canonical order: global, lane, tenant, workflow, run, tool."""
+    caps: tuple[Cap | AutoCap, ...] = ()
+    """In canonical order: global, lane, tenant, workflow, run, tool; only the last may find its own limit."""
     wait_ms: int = 0
     """How long the caller will wait for a grant or for a running twin."""
     timeout_ms: int = 30_000
@@ -71,11 +99,13 @@ class Claim(NamedTuple):
     store_down: Literal["allow", "refuse"] = "refuse"
     durable: bool = False
     """Wait for the replicas' acknowledgement before the first byte."""
+    rates: tuple[Rate, ...] = ()
+    """In canonical order: tenant, tool, route."""
 
     @property
     def empty(self) -> bool:
         """Nothing to ask: the call never touches the store."""
-        return self.intent is None and not self.locks and not self.caps
+        return self.intent is None and not self.locks and not self.caps and not self.rates
 
 
 class Replay(NamedTuple):

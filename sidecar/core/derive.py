@@ -35,7 +35,9 @@ def derive(matched: Matched) -> Claim:
     route, view = matched
     who = view.who
     lane = route.lane
-    flow, caps = route.standing.of(who)
+    flow, caps, rates = route.standing.of(who)
+    if route.cost is not None and rates:
+        rates = route.cost.weigh(rates, view)
     return Claim(
         view.call.id,
         route.tool.name,
@@ -52,6 +54,7 @@ def derive(matched: Matched) -> Claim:
         route.quarantine,
         lane.store_down,
         lane.durable,
+        rates,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from sidecar.core.call import Call, Identity
-from sidecar.core.claim import Cap, Claim
+from sidecar.core.claim import AutoCap, Cap, Claim, Rate
 from sidecar.core.derive import derive, intent_text
 from sidecar.core.identity import Identities
 from sidecar.core.table import Matched, Table
@@ -34,7 +34,8 @@ class Explanation:
     until: str
     window_ms: int
     resend: bool
-    caps: tuple[Cap, ...]
+    caps: tuple[Cap | AutoCap, ...]
+    rates: tuple[Rate, ...]
     wait_ms: int
     timeout_ms: int
     store_down: str
@@ -45,7 +46,11 @@ class Explanation:
 
     def as_json(self) -> dict[str, object]:
         """As a program reads it."""
-        return asdict(self) | {"who": self.who._asdict(), "caps": [cap._asdict() for cap in self.caps]}
+        return asdict(self) | {
+            "who": self.who._asdict(),
+            "caps": [cap._asdict() for cap in self.caps],
+            "rates": [rate._asdict() for rate in self.rates],
+        }
 
 
 def explain(table: Table, identities: Identities, call: Call, body: bytes) -> Explanation:
@@ -77,6 +82,7 @@ def _told(matched: Matched, claim: Claim, reads_body: bool, body_limit: int) -> 
         window_ms=intent.window_ms if intent is not None else 0,
         resend=intent.resend if intent is not None else False,
         caps=claim.caps,
+        rates=claim.rates,
         wait_ms=claim.wait_ms,
         timeout_ms=claim.timeout_ms,
         store_down=claim.store_down,

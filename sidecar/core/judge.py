@@ -15,6 +15,7 @@ quarantine, except where the route says that only a person may lift it (``quaran
 
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from math import inf
 from typing import Final
 
 from sidecar.core.call import Answer, Headers
@@ -33,6 +34,13 @@ def judge(matched: Matched, status: int, headers: Headers, body: bytes | None) -
     """The outcome of an answer that was read to its end; ``body`` is None where it was too large to keep, or
     a stream.
     """
+    outcome = _judged(matched, status, headers, body)
+    if status == 429 or (status == 503 and b"retry-after" in headers):
+        return outcome._replace(away_ms=_away_ms(headers))
+    return outcome
+
+
+def _judged(matched: Matched, status: int, headers: Headers, body: bytes | None) -> Outcome:
     route = matched.route
     named = status in route.store.statuses
     if status >= 500 and not named:
@@ -67,6 +75,16 @@ def _unwell(matched: Matched, status: int, headers: Headers) -> Outcome:
     )
 
 
+def _away_ms(headers: Headers) -> int:
+    """A date is told by the upstream's clock, so it is compared with what that says now."""
+    sent = headers.text(b"date")
+    try:
+        now_s = parsedate_to_datetime(sent).timestamp() if sent is not None else inf
+    except (ValueError, OverflowError):
+        now_s = inf
+    return retry_after_ms(headers, now_s) or 0
+
+
 def retry_after_ms(headers: Headers, now_s: float) -> int | None:
     """The wait that ``Retry-After`` asks for (RFC 9110 section 10.2.3), at most an hour; None where it asks
     none.
@@ -83,4 +101,4 @@ def retry_after_ms(headers: Headers, now_s: float) -> int | None:
         then_s = parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):
         return None
-    return min(max(int((then_s - now_s) * 1000), 0), LONGEST_RETRY_MS)
+    return int(min(max(then_s - now_s, 0.0) * 1000, LONGEST_RETRY_MS))

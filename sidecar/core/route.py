@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
+from sidecar.core.claim import Rate
 from sidecar.core.condition import Condition
-from sidecar.core.fleet import Standing
+from sidecar.core.cost import Cost
+from sidecar.core.fleet import Limit, Standing
 from sidecar.core.pattern import EVERYTHING, HostPattern, PathPattern
 from sidecar.core.template import Template
 
@@ -109,12 +111,19 @@ class Tool:
     """Where its calls go; None: to the host that each call names."""
     timeout_ms: int = 30_000
     connect_timeout_ms: int = 5_000
-    caps: Mapping[str, int] = field(default_factory=dict)
+    caps: Mapping[str, Limit] = field(default_factory=dict)
     """Lane name to the most calls in that lane, the whole fleet."""
+    rate: tuple[int, int] | None = None
+    """The most calls, by their cost, in a period of so many milliseconds, the whole fleet."""
     credentials: tuple[str, ...] = DEFAULT_CREDENTIALS
     """``header:NAME`` or ``query:NAME`` (names in lower case for headers): what tells one account from
     another."""
     downstream: DownstreamKey | None = None
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """What all its calls count against."""
+        return () if self.rate is None else (Rate(f"tool:{self.name}", *self.rate),)
 
     @property
     def one_place(self) -> bool:
@@ -154,12 +163,14 @@ class Route:
     name: str
     lane: Lane
     standing: Standing
-    """The caps and the flow of whoever calls: see ``Fleet.standing``."""
+    """The caps, the rates and the flow of whoever calls: see ``Fleet.standing``."""
     methods: frozenset[str] = frozenset()
     """Upper case; empty: every method."""
     path: PathPattern = EVERYTHING
     when: Condition | None = None
     locks: tuple[Template, ...] = ()
+    cost: Cost | None = None
+    """What a call takes of each rate; None: one token."""
     intent: IntentSpec | None = None
     store: StoreSpec = StoreSpec()
     resolve: Literal["hold", "resend"] | None = None
@@ -171,7 +182,7 @@ class Route:
     body_limit: int = DEFAULT_BODY_LIMIT
     """Bytes of body it will look into; past it the call is refused."""
     reads_body: bool = field(init=False)
-    """Something here looks into the body: a condition, a lock, the intent or the downstream key."""
+    """Something here looks into the body: a condition, a lock, the cost, the intent or the downstream key."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads_body", self._looks_inside())
@@ -180,6 +191,8 @@ class Route:
         if self.when is not None and self.when.reads_body:
             return True
         if any(lock.reads_body for lock in self.locks):
+            return True
+        if self.cost is not None and self.cost.reads_body:
             return True
         if self.intent is None:
             return False

@@ -67,7 +67,8 @@ class Site:
 
 
 def _default(tool: Tool, lane: Lane, fleet: Fleet) -> Route:
-    standing = fleet.standing(lane.name, lane.cap, lane.counted, tool.name, tool.caps.get(lane.name))
+    cap = tool.caps.get(lane.name)
+    standing = fleet.standing(lane.name, lane.cap, lane.counted, tool.name, cap, tool.rates)
     return Route(tool, "default", lane, standing)
 
 

@@ -20,6 +20,8 @@ _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 LONGEST_MS = 365 * _MS["d"]
 LARGEST_BYTES = 64 << 30
+LARGEST_RATE = 10_000
+"""The store keeps every token for its period."""
 
 
 def duration_ms(text: str) -> int:
@@ -59,6 +61,8 @@ def rate(text: str) -> tuple[int, int]:
         period_ms = 0
     if not period_ms:
         raise ValueError("is not a rate; write a count and a duration, like 100 per 10s")
+    if int(found[1]) > LARGEST_RATE:
+        raise ValueError(f"counts more than {LARGEST_RATE}; write a shorter period, like 600 per 1m")
     return int(found[1]), period_ms
 
 

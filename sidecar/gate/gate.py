@@ -13,6 +13,7 @@ must be over anyway: the script takes it once.
 
 import asyncio
 from collections.abc import Coroutine
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ class Gate:
         self._lease_ms = lease_ms
         self._embedded = Embedded(state) if url == "embedded" else None
         self._store = Store(url, cell, lease_ms, allow_eviction, self._observer)
+        self.paused: AbstractSet[str] = self._store.paused_tools
+        """Tools that the fleet leaves alone, or tries with one call: no call to them is free."""
         self._waiting = Waiting()
         self._keeper = Keeper(self._store, self._waiting, lease_ms, self._lost)
         self._keeping: asyncio.Task[None] | None = None
@@ -96,9 +99,16 @@ class Gate:
         """A lease that holds nothing, for a call that goes on all the same."""
         return Ungated(claim.call, why)
 
+    async def turned_away(self, claim: Claim, away_ms: int) -> None:
+        """The claim's call was, by its upstream, and is settled after this; pauses its tool."""
+        try:
+            await self._store.run("pause", claim.call, claim.tool, b"%d" % away_ms)
+        except StoreAway:
+            return  # whoever is turned away next says it again
+
     async def admit(self, claim: Claim) -> Lease | Ungated | Replay:
         """Granted, or what a twin got, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled, it leaves its line."""
-        if claim.empty:
+        if claim.empty and claim.tool not in self.paused:
             return FREE
         terms = terms_of(claim, self._store.waker, self._lease_ms, UNKNOWN_MS)
         asked_s = clock()
@@ -138,8 +148,7 @@ class Gate:
         at = reply[1]
         try:
             while reply[0] == b"waiting":
-                expires_s = max(reply[3] / 1000, 0.05)
-                await self._waiting.turn(claim.call, min(ends_s - clock(), expires_s))
+                await self._waiting.turn(claim.call, min(ends_s - clock(), _pause_s(reply)))
                 asked_s = clock()
                 mode = b"again" if asked_s < ends_s else b"last"
                 reply = await self._store.run("admit", claim.call, mode, *terms)
@@ -238,6 +247,12 @@ class Gate:
     async def unknown(self) -> list[dict[str, object]]:
         """Intents whose outcome nobody can tell."""
         return await peek.unknown(self._store)
+
+
+def _pause_s(reply: list[Any]) -> float:
+    """Until it is worth asking again although nobody woke it: when what stands in the way ends by itself."""
+    _, _at, _ahead, left_ms, _state, holder, _about = reply
+    return max(left_ms / 1000, 0.05) if left_ms or holder else 1.0
 
 
 def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:

@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from urllib.parse import quote
 
-from sidecar.core.claim import Cap, Claim, Flow, Intent
+from sidecar.core.claim import AutoCap, Cap, Claim, Flow, Intent, Rate
 
 _CELL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST = 128
@@ -44,15 +44,25 @@ def _lock(name: str) -> tuple[str, str]:
 
 
 @lru_cache(4096)
-def _caps(caps: tuple[Cap, ...]) -> tuple[str, ...]:
-    return tuple(word for cap in caps for word in ("cap:" + safe(cap.name), str(cap.limit)))
+def _caps(caps: tuple[Cap | AutoCap, ...], rates: tuple[Rate, ...]) -> tuple[str, ...]:
+    """Names and terms; those whose limit moves come last."""
+    words = [word for cap in caps for word in ("cap:" + safe(cap.name), _limit(cap))]
+    for rate in rates:
+        words += ("rate:" + safe(rate.name), f"rate {rate.most} {rate.period_ms} {rate.cost}")
+    return tuple(words)
 
 
-def _flow(flow: Flow) -> str:
+def _limit(cap: Cap | AutoCap) -> str:
+    if isinstance(cap, AutoCap):
+        return f"auto {cap.least} {cap.most}"
+    mins = (f"{own.slots} {int(own.lent)} cap:{safe(own.name)}" for own in cap.mins)
+    return " ".join((str(cap.limit), *mins))
+
+
+def _flow(flow: Flow, wait_ms: int) -> str:
+    walls = f"{flow.tenant_queue} {flow.total_queue} {wait_ms}"
     weights = f"{flow.tenant_weight} {flow.priority_weight}"
-    return (
-        f"{flow.tenant_queue} {flow.total_queue} {weights} {safe(flow.priority) or '-'} {safe(flow.tenant)}"
-    )
+    return f"{walls} {weights} {safe(flow.priority) or '-'} {safe(flow.tenant) or '-'}"
 
 
 def _terms(intent: Intent | None, unknown_ms: int) -> str:
@@ -63,10 +73,12 @@ def _terms(intent: Intent | None, unknown_ms: int) -> str:
 
 
 @lru_cache(4096)
-def _about(run: str, workflow: str, tool: str, route: str, lane: str, flow: Flow) -> tuple[str, str]:
+def _about(
+    run: str, workflow: str, tool: str, route: str, lane: str, flow: Flow, wait_ms: int
+) -> tuple[str, str]:
     """Who holds or waits, for other callers' refusals and for people; and its flow."""
     parts = (run, workflow, tool, route, lane, flow.tenant)
-    return "\n".join(part.replace("\n", " ") for part in parts), _flow(flow)
+    return "\n".join(part.replace("\n", " ") for part in parts), _flow(flow, wait_ms)
 
 
 @lru_cache(256)
@@ -82,12 +94,12 @@ def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[
     return (
         _times(claim.timeout_ms, lease_ms, keep_ms),
         waker,
-        _about(claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow),
+        _about(claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow, claim.wait_ms),
         "" if claim.intent is None else claim.intent.key,
         _terms(claim.intent, unknown_ms),
         str(len(claim.locks)),
         *(_lock(claim.locks[0]) if len(claim.locks) == 1 else _locks(claim.locks)),
-        _caps(claim.caps),
+        _caps(claim.caps, claim.rates),
     )
 
 
@@ -104,5 +116,10 @@ def place_name(claim: Claim, at: int) -> str:
     """What stood in the way, by its number in the store's reply."""
     if at == 0:
         return "intent"
-    locks = len(claim.locks)
-    return f"lock:{claim.locks[at - 1]}" if at <= locks else f"cap:{claim.caps[at - locks - 1].name}"
+    locks, caps = len(claim.locks), len(claim.caps)
+    if at <= locks:
+        return f"lock:{claim.locks[at - 1]}"
+    if at <= locks + caps:
+        return f"cap:{claim.caps[at - locks - 1].name}"
+    rate = at - locks - caps
+    return f"rate:{claim.rates[rate - 1].name}" if rate <= len(claim.rates) else f"pause:{claim.tool}"

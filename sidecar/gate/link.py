@@ -62,7 +62,7 @@ def _group(words: tuple[str, ...]) -> bytes:
 class Link:
     """A connection that is up (an ``asyncio.Protocol`` by behaviour); useless once ``lost`` was called."""
 
-    def __init__(self, on_message: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+    def __init__(self, on_message: Callable[[bytes, bytes], None], on_lost: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(notEnoughData=..., replyError=ReplyError, protocolError=ReplyError)
         self._buffer: list[bytes] = []
@@ -134,7 +134,7 @@ class Link:
 
     def _pushed(self, message: list[Any]) -> None:
         if message[0] == b"message":
-            self._on_message(message[2])
+            self._on_message(message[1], message[2])
         elif message[0] == b"subscribe":  # SUBSCRIBE has no other reply
             self._due.popleft().set_result(message)
 

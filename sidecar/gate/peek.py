@@ -19,12 +19,20 @@ async def leases(store: Store) -> list[Item]:
 
 
 async def queues(store: Store) -> list[Item]:
-    """One item per place that somebody waits at, the oldest first."""
+    """One item per place that somebody waits at: who holds it, and who waits, the oldest first."""
+    calls = await _ask(store, "calls")
     lines: dict[str, list[list[Any]]] = {}
-    for call in await _ask(store, "calls"):
+    for call in calls:
         if call[1] == b"waiting":
             lines.setdefault(_place(call), []).append(call)
-    return [_line(place, sorted(tickets, key=lambda call: int(call[4]))) for place, tickets in lines.items()]
+    return [
+        _line(
+            place,
+            sorted(tickets, key=lambda call: int(call[4])),
+            [call for call in calls if _holds(call, place)],
+        )
+        for place, tickets in lines.items()
+    ]
 
 
 async def unknown(store: Store) -> list[Item]:
@@ -54,10 +62,12 @@ def _about(about: bytes) -> Item:
 
 
 def _lease(call: list[Any]) -> Item:
-    name, state, fence, left_ms, _age, _at, _flow, about, _intent, locks, *places = call
-    names = [place.decode().partition(":")[2] for place in places[::2]]
-    count = int(locks)
-    held: Item = {"locks": names[:count], "caps": names[count:] if state != b"lapsed" else []}
+    name, state, fence, left_ms, _age, _at, _turn, _flow, about, _key, locks, *places = call
+    kinds = [place.decode().partition(":")[::2] for place in places[::2]]
+    held: Item = {
+        "locks": [name for _, name in kinds[: int(locks)]],
+        "caps": [name for kind, name in kinds if kind == "cap" and state != b"lapsed"],
+    }
     return (
         {"id": name.decode(), "state": state.decode(), "fence": fence, "left_ms": left_ms}
         | held
@@ -65,21 +75,39 @@ def _lease(call: list[Any]) -> Item:
     )
 
 
+def _holds(call: list[Any], place: str) -> bool:
+    places = [name.decode() for name in call[11::2]]
+    if call[1] == b"waiting":
+        return False
+    if place.startswith("intent:"):
+        return place == _intent(call)
+    return place in (places[: int(call[10])] if call[1] == b"lapsed" else places)
+
+
+def _intent(call: list[Any]) -> str:
+    return f"intent:{call[9].decode()[:12]}"
+
+
 def _place(call: list[Any]) -> str:
     at = call[5]
-    return str(call[10 + 2 * (at - 1)].decode()) if at else f"intent:{call[8].decode()[:12]}"
+    return str(call[11 + 2 * (at - 1)].decode()) if at else _intent(call)
 
 
-def _line(place: str, tickets: list[list[Any]]) -> Item:
+def _line(place: str, tickets: list[list[Any]], holders: list[list[Any]]) -> Item:
     tenants: dict[str, int] = {}
     for ticket in tickets:
-        tenant = str(_about(ticket[7]).get("tenant", ""))
+        tenant = str(_about(ticket[8]).get("tenant", ""))
         tenants[tenant] = tenants.get(tenant, 0) + 1
-    head = _about(tickets[0][7])
+    head = next((ticket for ticket in tickets if ticket[6]), tickets[0])
     return {
         "id": place,
         "waiting": len(tickets),
         "tenants": tenants,
-        "head_run": head.get("run", ""),
-        "head_call": tickets[0][0].decode(),
+        "head_run": _about(head[8]).get("run", ""),
+        "head_call": head[0].decode(),
+        "holders": [
+            {"call": holder[0].decode()}
+            | {name: _about(holder[8]).get(name, "") for name in ("run", "workflow")}
+            for holder in holders
+        ],
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-_INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
+_INCLUDE = re.compile(r'^ *--- @include "(\w+)"\n', re.MULTILINE)
 _ARGUMENT = re.compile(r"^  ARGV\[(\d+)(\.\.)?\]\s+(\w+)", re.MULTILINE)
 _WORD = re.compile(r"^    ([a-z]+)\b", re.MULTILINE)
 

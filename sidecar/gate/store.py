@@ -29,7 +29,7 @@ log = logging.getLogger("sidecar")
 
 CONNECT_S = 0.9
 _BACKOFF_S = (0.02, 1.0)
-SCRIPTS = ("admit", "settle", "renew", "leave", "sweep", "peek")
+SCRIPTS = ("admit", "settle", "renew", "leave", "sweep", "pause", "peek")
 
 
 class StoreError(Exception):
@@ -44,6 +44,8 @@ class Store:
         """Names this process to the others: its channel for wake-ups, its connection in the server's list."""
         self.on_wake: Callable[[bytes], None] = lambda _call: None
         self.on_away: Callable[[], None] = lambda: None
+        self.paused_tools: set[str] = set()
+        """Tools that the fleet leaves alone, or tries with one call, as the store told us.  One set for good."""
         self.fence_seen = 0
         self.locate: Callable[[], Awaitable[str]] = self._known
         """Says where the server is, at every connect."""
@@ -126,7 +128,7 @@ class Store:
         connection = address.connection(await self.locate(), f"sidecar-{self.waker}", CONNECT_S)
         async with asyncio.timeout(CONNECT_S * 2):
             await connection.connect()  # type: ignore[no-untyped-call]  # redis-py
-            link = Link(self._woken, lambda: self._lost(link))
+            link = Link(self._heard, lambda: self._lost(link))
             link.take_over(connection)
             try:
                 await self._greet(link)
@@ -142,6 +144,7 @@ class Store:
             link.send("SET", self._prefix + b"epoch", secrets.token_hex(8), "NX", "GET"),
             link.send("GET", self._prefix + b"fence"),
             link.send("SUBSCRIBE", self._prefix + b"wake:" + self.waker.encode()),
+            link.send("SUBSCRIBE", self._prefix + b"paused"),
             *(link.send("SCRIPT", "LOAD", called.source) for called in self._scripts.values()),
         )
         for reply in replies:
@@ -149,8 +152,20 @@ class Store:
                 raise reply
         server, memory = _fields(replies[0]), _fields(replies[1])
         self._check(server, memory)
+        await self._learn_pauses(link)  # after SUBSCRIBE, so that none is missed
         epoch = replies[2] or await link.send("GET", self._prefix + b"epoch")
         await self._look_for_loss(link, server[b"run_id"], epoch, int(replies[3] or 0))
+
+    async def learn_pauses(self) -> None:
+        """What is paused now: a pause that nobody ended is forgotten without a word.  Raises StoreAway."""
+        if self._link is not None:
+            await self._learn_pauses(self._link)
+
+    async def _learn_pauses(self, link: Link) -> None:
+        places = await link.send("HKEYS", self._prefix + b"paused")
+        if isinstance(places, list):
+            self.paused_tools.clear()
+            self.paused_tools.update(place.decode().partition(":")[2] for place in places)
 
     def _check(self, server: dict[bytes, bytes], memory: dict[bytes, bytes]) -> None:
         major = int(server.get(b"redis_version", b"0").split(b".")[0])
@@ -178,8 +193,15 @@ class Store:
         if left_ms > 0:
             self._paused_until_s = clock() + left_ms / 1000
 
-    def _woken(self, call: bytes) -> None:
-        self.on_wake(call)
+    def _heard(self, channel: bytes, message: bytes) -> None:
+        if not channel.endswith(b"}:paused"):
+            self.on_wake(message)
+            return
+        word, _, tool = message.decode().partition(":")
+        if word == "pause":
+            self.paused_tools.add(tool)
+        else:
+            self.paused_tools.discard(tool)
 
     def _lost(self, link: Link) -> None:
         if self._link is not link:

@@ -19,8 +19,8 @@ def refusal(claim: Claim, reply: list[Any], wait_ms: int) -> Refusal:
     match reply:
         case [b"blocked", at, ahead, left_ms, state, _holder, about]:
             return _blocked(claim, at, ahead, left_ms, state.decode(), about.decode(), wait_ms)
-        case [b"full", wall]:
-            return _full(claim, wall.decode(), wait_ms)
+        case [b"full", wall, after_ms]:
+            return _full(claim, wall.decode(), after_ms, wait_ms)
         case [b"unknown", since_ms, why, about]:
             return _unknown(since_ms, why.decode(), about.decode(), wait_ms)
         case [b"done", status]:
@@ -74,34 +74,70 @@ def _blocked(
     claim: Claim, at: int, ahead: int, left_ms: int, state: str, about: str, wait_ms: int
 ) -> Refusal:
     by = place_name(claim, at)
+    if by.startswith(("rate:", "pause:")):
+        return _closed(claim, by, ahead, left_ms if not state else min(left_ms, LONGEST_RETRY_MS), wait_ms)
     run, who = _run_of(about)
-    queue = f" {ahead} more calls wait before it." if ahead else ""
+    queue = _queue(ahead)
     if at == 0:
         code = "in-progress"
         text = f"The same call is still running, started by {who}. It was not sent a second time. Ask again later: "
         text += "you will get the first call's answer. Do not change the call to get around this."
     elif at <= len(claim.locks):
         code = "locked"
-        text = f"{by.removeprefix('lock:')} is held by {who}."
+        lock = by.removeprefix("lock:")
+        text = f"{lock} is held by {who}." if about else f"{lock} is kept for a call that waits longer."
         if state == "lapsed":
             text += " That call's outcome is unknown, and until its request must be over nobody else may write here."
         text += f"{queue} Nothing was sent. Wait, read the record again (it may have changed), and retry."
     else:
         code = "cap-timeout"
-        text = f"All slots of {by.removeprefix('cap:')} are taken.{queue} Nothing was sent. Retry later."
+        first = f", the one that ends first by {who}" if about else ""
+        text = (
+            f"All slots of {by.removeprefix('cap:')} are taken{first}.{queue} Nothing was sent. Retry later."
+        )
     retry_ms = left_ms if state == "lapsed" else min(left_ms, LONGEST_RETRY_MS)
     return Refusal(
         code, text, retry_after_ms=max(retry_ms, 1), holder_run=run, blocked_by=by, wait_ms=wait_ms
     )
 
 
-def _full(claim: Claim, wall: str, wait_ms: int) -> Refusal:
-    by = f"queue:tenant:{claim.flow.tenant}" if wall == "tenant" else "queue:total"
-    whose = f"of tenant {claim.flow.tenant}" if wall == "tenant" else "of all tenants together"
+def _queue(ahead: int) -> str:
+    """Other tenants' calls take turns with those of its own, so only these are sure to go first."""
+    return f" {ahead} more call{'s' if ahead > 1 else ''} of its tenant wait before it." if ahead else ""
+
+
+def _closed(claim: Claim, by: str, ahead: int, left_ms: int, wait_ms: int) -> Refusal:
+    """What opens by the clock: asking earlier is not worth it, unless a probe is out, which ends any moment."""
+    queue = _queue(ahead)
+    kind, _, name = by.partition(":")
+    if kind == "rate":
+        code, text = "rate-limited", f"The rate of {name} is used up.{queue}"
+    else:
+        code = "tool-paused"
+        text = f"{claim.tool} asked to be left alone, and until one call went well again every other waits.{queue}"
+    text += " Nothing was sent. Send the same call again after the time given."
+    return Refusal(code, text, retry_after_ms=max(left_ms, 1), blocked_by=by, wait_ms=wait_ms)
+
+
+_WALLS: Final = {
+    "tenant": "Too many calls of tenant {tenant} wait already.",
+    "total": "Too many calls of all tenants together wait already.",
+    "time": "So many calls of tenant {tenant} wait before it that, at the pace they go now, it could not go in time.",
+}
+
+
+def _full(claim: Claim, wall: str, after_ms: int, wait_ms: int) -> Refusal:
+    tenant = claim.flow.tenant
     text = (
-        f"Too many calls {whose} wait already. Nothing was sent. Slow down, and retry after the time given."
+        f"{_WALLS[wall].format(tenant=tenant)} Nothing was sent. Slow down, and retry after the time given."
     )
-    return Refusal("queue-full", text, retry_after_ms=SOON_MS, blocked_by=by, wait_ms=wait_ms)
+    return Refusal(
+        "queue-full",
+        text,
+        retry_after_ms=after_ms or SOON_MS,
+        blocked_by="queue:total" if wall == "total" else f"queue:{wall}:{tenant}",
+        wait_ms=wait_ms,
+    )
 
 
 def _unknown(since_ms: int, why: str, about: str, wait_ms: int) -> Refusal:

@@ -48,6 +48,8 @@ class Meters:
         """Calls in flight by workflow, tenant and run."""
         self.lines_dropped: Callable[[], int] = int
         """Asked at each scrape: the log's own count."""
+        self.tools_paused: Callable[[], Iterable[str]] = tuple
+        """Asked at each scrape: the gate's own knowledge."""
         self.families: list[Family[Count] | Family[Histogram] | Reading] = []
         self._waiting: dict[str, int] = {}
         self._store_up = False
@@ -112,6 +114,13 @@ class Meters:
             "gauge", "queue_depth", "tenant", "Calls waiting now.", lambda: self._tenants.tally(self._waiting)
         )
         read("gauge", "runs_in_flight", "workflow", "Runs with a call in flight.", self._runs_by_workflow)
+        read(
+            "gauge",
+            "tool_paused",
+            "tool",
+            "1 while the upstream wants to be left alone.",
+            lambda: {(tool,): 1.0 for tool in self.tools_paused()},
+        )
         read(
             "counter",
             "log_lines_dropped_total",

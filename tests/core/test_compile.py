@@ -7,6 +7,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sidecar.core.call import Identity
+from sidecar.core.claim import AutoCap, Rate
 from sidecar.core.compile.folder import File, compile_config
 from sidecar.core.config import Config
 from sidecar.core.fleet import Tenant
@@ -133,15 +135,26 @@ SIDECAR: list[tuple[str, str]] = [
     ),
     (
         "version: 1\nlanes: {write: {min: 2}}",
-        "2:17: 'min' is not available in this version; remove it, and give the other lanes a 'cap'",
+        "2:22: lanes.write.min: '2' keeps slots of the global cap, and there is none; write 'caps: {global: ...}'",
     ),
     (
         "version: 1\nlanes: {read: {borrow: true}}",
-        "2:16: 'borrow' is not available in this version; remove it, and raise the lane's 'cap'",
+        "2:24: lanes.read.borrow: 'true' lends what 'min' keeps, and there is none; write 'min' too",
     ),
     (
-        "version: 1\ntenants: {a: {min: 2}}",
-        "2:15: 'min' is not available in this version; remove it, and give the other tenants a 'cap'",
+        "version: 1\ncaps: {global: 3}\nlanes: {read: {min: 2}}",
+        (
+            "3:21: lanes.read.min: '2' keeps slots of the global cap, where this lane does not count; write "
+            "'counted: true'"
+        ),
+    ),
+    (
+        "version: 1\ncaps: {global: 3}\ntenants: {a: {min: 3, cap: 2}}",
+        "3:20: tenants.a.min: '3' is more than its 'cap' of 2 lets it use",
+    ),
+    (
+        "version: 1\ncaps: {global: 3}\ntenants: {a: {min: 2}, b: {min: 2}}",
+        "2:16: caps.global: '3' is less than all 'min' together, which keep 4",
     ),
     (
         "version: 1\ntenants: {a: {wieght: 2}}",
@@ -151,7 +164,10 @@ SIDECAR: list[tuple[str, str]] = [
         "version: 1\ntenants: {'a\tb': {}}",
         "2:11: 'a\\tb' in tenants is not an identity; use printable ASCII, at most 128 characters",
     ),
-    ("version: 1\npriorities: {interactive: 0}", "2:27: priorities.interactive: '0' must be from 1 to 1000"),
+    (
+        "version: 1\npriorities: {interactive: 0}",
+        "2:27: priorities.interactive: '0' must be from 1 to 1000",
+    ),
     ("version: 1\nqueue: {total: many}", "2:16: queue.total: 'many' is not a whole number"),
     ("version: 1\negress: {unmatched: reject}", "2:21: egress.unmatched: 'reject' is not tunnel or deny"),
     (
@@ -227,11 +243,19 @@ TOOL: list[tuple[str, str]] = [
     (HEAD + "timout: 1s", "5:1: unknown field 'timout'; did you mean 'timeout'?"),
     (HEAD + "caps: {writ: 2}", "5:8: unknown name 'writ' in caps; did you mean 'write'?"),
     (HEAD + "caps: {zzz: 2}", "5:8: unknown name 'zzz' in caps; known are draft, high_risk, read, write"),
-    (HEAD + "caps: {write: auto}", "5:8: 'write: auto' is not available in this version; write a number"),
     (HEAD + "caps: {write: lots}", "5:15: caps.write: 'lots' is not a whole number"),
     (
-        HEAD + "rate: 100 per 10s",
-        "5:1: 'rate' is not available in this version; remove it, or bound the calls in flight with 'caps'",
+        HEAD + "caps: {write: auto 5..2}",
+        "5:15: caps.write: 'auto 5..2' has no bounds that a cap can have; write 'auto LEAST..MOST', like auto 2..50",
+    ),
+    (
+        HEAD + "rate: 20000 per 1d",
+        "5:7: rate: '20000 per 1d' counts more than 10000; write a shorter period, like 600 per 1m",
+    ),
+    (ROUTE + "    cost: 0", "8:11: cost of route 'deal.update': a cost must be from 1 to 1000"),
+    (
+        ROUTE + "    cost: 'n {body.n}'",
+        "8:11: cost of route 'deal.update': a cost is a number or one field, like {body.inputs}",
     ),
     (
         HEAD + "credential: Authorization",
@@ -520,16 +544,6 @@ WARNINGS: list[tuple[str, str, Sequence[str]]] = [
         ["routes/a.yaml:8:5: warning: mode: observe decides and logs; it neither refuses nor delays"],
     ),
     (
-        "version: 1\ntenants: {a: {weight: 2}}",
-        HEAD,
-        ["sidecar.yaml:2:15: warning: weights have no effect in this version: who came first goes first"],
-    ),
-    (
-        "version: 1\npriorities: {interactive: 8}",
-        HEAD,
-        ["sidecar.yaml:2:1: warning: weights have no effect in this version: who came first goes first"],
-    ),
-    (
         "version: 1\nlisten: {proxy: '0.0.0.0:8080'}",
         HEAD,
         [
@@ -593,6 +607,17 @@ WARNINGS: list[tuple[str, str, Sequence[str]]] = [
             )
         ],
     ),
+    (
+        "version: 1",
+        ROUTE + "    cost: 5",
+        [
+            (
+                "routes/a.yaml:8:5: warning: route 'deal.update' costs nothing: neither it, its tool nor a tenant "
+                "has a 'rate'"
+            )
+        ],
+    ),
+    ("version: 1\ntenants: {acme: {rate: 5 per 1s}}", ROUTE + "    cost: 5", []),
     (
         "version: 1",
         HEAD.replace("http://", "https://"),
@@ -670,6 +695,22 @@ def test_an_upstream_key_or_a_replacing_method_allows_to_send_again() -> None:
     assert route_of(ROUTE.replace("PATCH", "PUT") + resend).resolve == "resend"
     honoured = ROUTE.replace("routes:", "downstream_key: {header: Idempotency-Key}\nroutes:")
     assert route_of(honoured + resend).resolve == "resend"
+
+
+def test_rates_of_tool_tenant_and_route_are_all_counted_by_the_routes_cost() -> None:
+    head = HEAD + "rate: 100 per 10s\ncaps: {write: auto, read: auto 2..9}\n"
+    text = head + ROUTE.removeprefix(HEAD) + "    rate: 3 per 1s\n    cost: '{body.inputs}'\n"
+    config = compiled(text, sidecar="version: 1\ntenants: {acme: {rate: 5 per 1m}}")
+    (site,) = config.sites
+    (route,) = site.routes
+    who = Identity("acme", "", "", "interactive")
+    tool = Rate("tool:crm", 100, 10_000)
+    _, caps, rates = route.standing.of(who)
+    assert rates == (Rate("tenant:acme", 5, 60_000), tool, Rate("route:crm:deal.update", 3, 1_000))
+    assert caps == (AutoCap("tool:crm:write", 1, 200),)
+    assert route.cost is not None
+    assert route.cost.reads_body
+    assert site.read.standing.of(who)[1:] == ((AutoCap("tool:crm:read", 2, 9),), (tool,))
 
 
 def test_a_lane_keeps_the_defaults_it_does_not_name() -> None:

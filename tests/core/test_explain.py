@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
 from sidecar.core.condition import Condition
+from sidecar.core.cost import Cost
 from sidecar.core.explain import explain
 from sidecar.core.identity import Identities
 from sidecar.core.refusal import Refusal
 from sidecar.core.route import IntentSpec
 from sidecar.core.template import Template
-from tests.core.calls import JSON, call, route, table, tool
+from tests.core.calls import FLEET, JSON, call, route, table, tool
 
 CRM = tool()
 TABLE = table(
@@ -71,3 +74,17 @@ def test_a_read_is_told_to_pass_ungated_and_the_reverse_form_by_its_tool() -> No
 def test_an_explanation_is_refused_where_the_call_would_be() -> None:
     with pytest.raises(Refusal, match="bad-request"):
         explain(TABLE, Identities(), call("PATCH", "http://api.test/a%zz"), b"")
+
+
+def test_an_explanation_tells_rates_with_what_the_call_takes_of_them() -> None:
+    its = tool(rate=(100, 10_000))
+    standing = FLEET.standing("write", None, True, "crm", (1, 9), its.rates)
+    rated = route(its, "batch", "POST", "/batch", cost=Cost.parse("{body.inputs}"))
+    told = explain(
+        table(its, replace(rated, standing=standing)),
+        Identities(),
+        call("POST", "http://api.test/batch", JSON),
+        b'{"inputs": [1, 2, 3]}',
+    ).as_json()
+    assert told["rates"] == [{"name": "tool:crm", "most": 100, "period_ms": 10_000, "cost": 3}]
+    assert {"name": "tool:crm:write", "least": 1, "most": 9} in told["caps"]  # type: ignore[operator]

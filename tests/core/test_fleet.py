@@ -1,5 +1,5 @@
 from sidecar.core.call import Identity
-from sidecar.core.claim import Cap, Flow
+from sidecar.core.claim import AutoCap, Cap, Flow, Min, Rate
 from sidecar.core.fleet import KNOWN_LIMIT, Fleet, Tenant
 
 WHO = Identity("acme", "dunning", "run-7", "background")
@@ -9,7 +9,7 @@ FLEET = Fleet(
 
 
 def names(fleet: Fleet, who: Identity, *, counted: bool = True) -> list[tuple[str, int]]:
-    _, caps = fleet.standing("write", 20, counted, "crm", 2).of(who)
+    _, caps, _ = fleet.standing("write", 20, counted, "crm", 2).of(who)
     return [(cap.name, cap.limit) for cap in caps]
 
 
@@ -35,11 +35,25 @@ def test_a_run_that_nobody_named_has_no_cap() -> None:
 def test_a_tenant_may_have_a_cap_weight_and_queue_of_its_own() -> None:
     big = WHO._replace(tenant="big")
     assert ("tenant:big", 10) in names(FLEET, big)
-    flow, _ = FLEET.standing("write", None, True, "crm", None).of(big)
+    flow, *_ = FLEET.standing("write", None, True, "crm", None).of(big)
     assert flow == Flow("big", "background", 3, 1, 200, 10_000)
     assert FLEET.standing("write", None, True, "crm", None).of(WHO)[0] == Flow(
         "acme", "background", 1, 1, 100, 10_000
     )
+
+
+def test_what_is_kept_is_kept_of_the_global_cap_and_its_owners_are_counted() -> None:
+    mins = (Min("lane:write", 5, True), Min("tenant:acme", 2, False))
+    fleet = Fleet(cap=40, mins=mins)
+    assert fleet.standing("write", None, True, "crm", None).of(WHO)[1] == (
+        Cap("global", 40, mins),
+        Cap("lane:write", 40),
+        Cap("tenant:acme", 40),
+    )
+    assert fleet.standing("draft", None, True, "crm", None).of(WHO._replace(tenant="big"))[1] == (
+        Cap("global", 40, mins),
+    )
+    assert fleet.standing("read", None, False, "crm", None).of(WHO)[1] == ()
 
 
 def test_where_nothing_is_limited_there_are_no_caps() -> None:
@@ -56,6 +70,19 @@ def test_workflows_of_two_tenants_never_share_a_cap() -> None:
 def test_inventing_names_fills_no_memory() -> None:
     standing = FLEET.standing("write", 20, True, "crm", 2)
     for number in range(KNOWN_LIMIT + 5):
-        _, caps = standing.of(WHO._replace(run=str(number)))
+        _, caps, _ = standing.of(WHO._replace(run=str(number)))
         assert Cap(f"run:acme/{number}", 4) in caps
     assert len(standing._known) <= KNOWN_LIMIT
+
+
+def test_a_tool_may_have_a_cap_that_finds_its_limit() -> None:
+    _, caps, _ = Fleet().standing("write", None, True, "crm", (2, 50)).of(WHO)
+    assert caps == (AutoCap("tool:crm:write", 2, 50),)
+
+
+def test_a_tenants_rate_comes_before_the_tools_and_counts_what_is_counted() -> None:
+    fleet = Fleet(tenants={"acme": Tenant(rate=(5, 1000))})
+    own, tools = Rate("tenant:acme", 5, 1000), Rate("tool:crm", 100, 10_000)
+    assert fleet.standing("write", None, True, "crm", None, (tools,)).of(WHO)[2] == (own, tools)
+    assert fleet.standing("read", None, False, "crm", None, (tools,)).of(WHO)[2] == (tools,)
+    assert fleet.standing("write", None, True, "crm", None).of(WHO._replace(tenant="big"))[2] == ()

@@ -61,7 +61,7 @@ def test_what_a_status_means(status: int, kind: str, record: str, changed: bool)
 
 def test_a_busy_upstream_that_says_when_to_come_back_did_nothing() -> None:
     later = Headers([(b"Retry-After", b"5")])
-    assert judged(503, headers=later) == Outcome("completed", status=503)
+    assert judged(503, headers=later) == Outcome("completed", status=503, away_ms=5_000)
     assert judged(500, headers=later).kind == "unknown"
 
 
@@ -164,3 +164,29 @@ def test_retry_after_is_seconds_or_a_date(text: str, wait_ms: int | None) -> Non
 
 def test_no_retry_after_asks_for_nothing() -> None:
     assert retry_after_ms(PLAIN, NOW_S) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "away_ms"),
+    [
+        (429, {}, 0),
+        (429, {"Retry-After": "7"}, 7_000),
+        (429, {"Retry-After": "soon"}, 0),
+        (429, {"Retry-After": formatdate(NOW_S + 9, usegmt=True)}, 0),
+        (
+            429,
+            {"Retry-After": formatdate(NOW_S + 9, usegmt=True), "Date": formatdate(NOW_S, usegmt=True)},
+            9_000,
+        ),
+        (429, {"Retry-After": formatdate(NOW_S + 9, usegmt=True), "Date": "today"}, 0),
+        (503, {"Retry-After": "7"}, 7_000),
+        (503, {}, None),
+        (500, {"Retry-After": "7"}, None),
+        (200, {"Retry-After": "7"}, None),
+    ],
+)
+def test_who_turns_a_call_away_may_say_for_how_long_by_its_own_clock(
+    status: int, fields: dict[str, str], away_ms: int | None
+) -> None:
+    headers = Headers([(name.encode(), value.encode()) for name, value in fields.items()])
+    assert judged(status, headers=headers).away_ms == away_ms

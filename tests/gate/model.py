@@ -4,125 +4,21 @@ It is written to be read, not to be fast: it keeps every holder with its instant
 where Lua prunes, indexes and returns early.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.core.claim import Claim
 from sidecar.gate.gate import UNKNOWN_MS
-from sidecar.gate.keyspace import SLACK_MS, lease_of
-from tests.gate.scripts import LEASE_MS, START_MS
+from sidecar.gate.keyspace import lease_of
+from tests.gate.kept import Kept
+from tests.gate.lines import Call, Line, Record
+from tests.gate.scripts import LEASE_MS
 
 TICKET_MS, OFFER_MS, BATCH = 3000, 2000, 16
+BYPASSES = 4
 
 
-@dataclass
-class Call:
-    claim: Claim
-    state: str = "new"
-    fence: int = 0
-    deadline: int = 0
-    age: int = 0
-    place: str = ""
-    due: int = 0
-    prior: "Record | None" = None
-
-    @property
-    def id(self) -> str:
-        return self.claim.call
-
-    @property
-    def intent(self) -> str:
-        return f"i:{self.claim.intent.key}" if self.claim.intent else ""
-
-    @property
-    def locks(self) -> list[str]:
-        return [f"lock:{name}" for name in self.claim.locks]
-
-    @property
-    def places(self) -> dict[str, int]:
-        return dict.fromkeys(self.locks, 1) | {f"cap:{cap.name}": cap.limit for cap in self.claim.caps}
-
-    @property
-    def timeout(self) -> int:
-        return self.claim.timeout_ms + SLACK_MS
-
-    @property
-    def hold(self) -> int:
-        return self.timeout + (UNKNOWN_MS if self.claim.quarantine == "resolved" else 0)
-
-    @property
-    def locks_end(self) -> int:
-        return self.deadline - self.timeout + self.hold
-
-
-@dataclass
-class Record:
-    word: str
-    fence: int
-    fingerprint: str
-    owner: str
-    ends: int = 0
-    since: int = 0
-    why: str = ""
-    deadline: int = 0
-    origin: str = ""
-    answer: str = ""
-
-
-@dataclass
-class Model:
-    now: int = START_MS
-    fence: int = 0
-    calls: dict[str, Call] = field(default_factory=dict)
-    records: dict[str, Record] = field(default_factory=dict)
-    versions: dict[str, tuple[int, int]] = field(default_factory=dict)
-    held: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    # What a call meets.
-
-    def holders(self, place: str, but: str = "") -> dict[str, int]:
-        return {who: ends for who, ends in self.held.get(place, {}).items() if ends > self.now and who != but}
-
-    def line(self, place: str) -> list[Call]:
-        waiting = [call for call in self.calls.values() if call.state == "waiting" and call.place == place]
-        return sorted(waiting, key=lambda call: (call.age, call.id))
-
-    def changed_since(self, call: Call, fence: int) -> bool:
-        versions = (self.versions.get(lock, (0, 0)) for lock in call.locks)
-        return any(version > fence and ends > self.now for version, ends in versions)
-
-    def twin(self, call: Call) -> tuple[str, Record | None]:
-        """The word of its record, empty where it is free; and the unknown attempt that may be run again."""
-        record = self.records.get(call.intent)
-        intent = call.claim.intent
-        if record is None or intent is None or (record.word != "running" and record.ends <= self.now):
-            return "", None
-        if record.fingerprint != intent.fingerprint:
-            return "reused", record
-        if record.word == "running":
-            return "running", record
-        if record.word in ("completed", "done"):
-            stale = intent.until == "change" and self.changed_since(call, record.fence)
-            return ("", None) if stale else (record.word, record)
-        in_time = self.now <= record.since + intent.resend_ms
-        unchanged = not self.changed_since(call, record.fence)
-        if intent.resend and (in_time if intent.resend_ms else unchanged):
-            return "", record
-        return "unknown", record
-
-    def refused(self, call: Call, prior: Record | None, heads: str = "") -> str:
-        """The first place that refuses it; empty where none does."""
-        ghost = prior.owner if prior and self.now >= prior.deadline else ""
-        if call.intent and heads != call.intent and self.line(call.intent):
-            return call.intent
-        for place, limit in call.places.items():
-            full = len(self.holders(place, but=ghost)) >= limit
-            inherits = ghost in self.held.get(place, {})
-            if full or (place != heads and not inherits and self.line(place)):
-                return place
-        return ""
-
-    # What happens to it.
+class Model(Kept):
+    """What happens to calls, on a clock that only the test moves."""
 
     def admit(self, claim: Claim, mode: str) -> list[Any]:
         known = self.calls.get(claim.call) if mode in ("again", "last") else None
@@ -134,14 +30,12 @@ class Model:
         if known and known.state == "waiting":
             why = self.blocked(known, known.place)
             if self.twin(known)[0] not in ("", "running"):
-                del self.calls[claim.call]
-                self.dispatch([known.place])
+                self.dispatch(self.withdraw(known))
                 return self.ask(Call(claim), mode)
             if mode == "again":
                 known.due = self.now + TICKET_MS
                 return ["waiting", *why]
-            del self.calls[claim.call]
-            self.dispatch([known.place])
+            self.dispatch(self.withdraw(known))
             return ["blocked", *why]
         return self.ask(Call(claim), mode)
 
@@ -155,40 +49,26 @@ class Model:
                     word, []
                 ),
             ]
-        place = call.intent if word else self.refused(call, record)
+        place = call.intent if word else self.refused(call, record)[0]
         if not place:
             self.grant(call, "granted", lease_of(call.claim, LEASE_MS), record)
             return ["granted", call.fence, record.origin if record else call.id]
         if mode in ("now", "last"):
             return ["blocked", *self.blocked(call, place)]
-        waiting = [other for other in self.calls.values() if other.state == "waiting"]
-        flow = call.claim.flow
-        if sum(other.claim.flow.tenant == flow.tenant for other in waiting) >= flow.tenant_queue:
-            return ["full", "tenant"]
-        if len(waiting) >= flow.total_queue:
-            return ["full", "total"]
+        if wall := self.wall(call, place):
+            return ["full", *wall]
         if word or record is None:
             self.fence += 1
             call.age = self.fence
         else:
             call.age = record.fence
-        call.state, call.place, call.due = "waiting", place, self.now + TICKET_MS
+        call.state, call.due = "waiting", self.now + TICKET_MS
         self.calls[call.id] = call
+        self.join(call, place)
+        if cap := call.caps.get(place):
+            known, self.lines[place].limit = self.lines[place].limit, cap
+            self.dispatch([place] if known not in (None, cap) else [])
         return ["waiting", *self.blocked(call, place)]
-
-    def blocked(self, call: Call, place: str) -> list[Any]:
-        line = self.line(place)
-        ahead = line.index(call) if call in line else len(line)
-        if place == call.intent:
-            record = self.records.get(place)
-            at, holder = 0, record.owner if record else ""
-            left = self.calls[holder].due - self.now if holder in self.calls else 0
-        else:
-            at = list(call.places).index(place) + 1
-            first = min(((ends, who) for who, ends in self.holders(place).items()), default=(self.now, ""))
-            holder, left = first[1], first[0] - self.now
-        state = self.calls[holder].state if holder in self.calls else ""
-        return [at, ahead, max(left, 0), state, holder]
 
     def grant(self, call: Call, state: str, lease: int, prior: Record | None) -> None:
         self.fence += 1
@@ -286,9 +166,11 @@ class Model:
         call = self.calls.get(name)
         if call is None or call.state == "lapsed":
             return "gone"
-        del self.calls[name]
-        freed = [call.place] if call.state == "waiting" else self.free(call, locks=True) + self.undo(call)
-        self.dispatch(freed)
+        if call.state == "waiting":
+            self.dispatch(self.withdraw(call))
+        else:
+            del self.calls[name]
+            self.dispatch(self.free(call, locks=True) + self.undo(call))
         return "left"
 
     def renew(self, name: str) -> str:
@@ -299,31 +181,97 @@ class Model:
             call.due = self.now + TICKET_MS
         if call.state == "granted":
             call.due = min(self.now + lease_of(call.claim, LEASE_MS), call.deadline)
-            for place in call.places.keys() - set(call.locks):
+            for place in call.caps:
                 self.held[place][name] = call.due
         return "held" if call.state == "granted" else call.state
+
+    # Where it waits.
+
+    def join(self, call: Call, place: str) -> None:
+        call.place = place
+        if self.lines.setdefault(place, Line()).join(call):
+            self.lines[place].paces[call.flow] = 0, self.now
+
+    def step_out(self, call: Call) -> list[str]:
+        """Out of its line, or no senior any more; what may have room by that."""
+        if call is self.senior:
+            self.senior = None
+            return list(call.places)
+        self.lines[call.place].quit(call)
+        if not self.lines[call.place].fifos:
+            del self.lines[call.place]
+        return []
+
+    def withdraw(self, call: Call) -> list[str]:
+        del self.calls[call.id]
+        return [*self.step_out(call), call.place]
 
     # Whose turn it is.
 
     def dispatch(self, freed: list[str]) -> None:
-        for place in freed:
-            while (line := self.line(place)) and self.give(place, line[0]):
-                pass
+        while freed or self.promote(freed):
+            place = freed.pop(0)
+            goes_on, owner = True, ""
+            while goes_on and (call := self.turn(place, owner)):
+                goes_on, owner = self.give(place, call, freed)
 
-    def give(self, place: str, call: Call) -> bool:
-        """Try the head of a line; whether the next one is worth a try."""
+    def promote(self, freed: list[str]) -> bool:
+        elders = [
+            call
+            for call in self.calls.values()
+            if call.state == "waiting" and call.bypassed >= BYPASSES and call.place != call.intent
+        ]
+        if self.senior or not elders:
+            return False
+        oldest = min(elders, key=lambda call: (call.age, call.id))
+        self.step_out(oldest)
+        self.senior = oldest
+        freed.append(oldest.place)
+        return True
+
+    def turn(self, place: str, owner: str) -> Call | None:
+        if self.senior and self.senior.place == place:
+            return self.senior
+        if owner:
+            return self.owned(owner, place)[0]
+        return next(iter(self.line(place)), None)
+
+    def give(self, place: str, call: Call, freed: list[str]) -> tuple[bool, str]:
+        """One turn at a place; whether the next one is worth a try, and whose it is, if an owner's."""
+        senior = call is self.senior
+        gone, owner = self.serve(place, call, freed)
+        if not gone:
+            return owner != "", owner
+        if not senior and place in self.lines and call.flow in self.lines[place].paces:
+            us, since = self.lines[place].paces[call.flow]
+            self.lines[place].paces[call.flow] = (3 * us + 1000 * (self.now - since)) // 4, self.now
+        return True, ""
+
+    def serve(self, place: str, call: Call, freed: list[str]) -> tuple[bool, str]:
         word, prior = self.twin(call)
         if word and word != "running":
+            freed += self.step_out(call)
             del self.calls[call.id]
-            return True
-        refused = call.intent if word else self.refused(call, prior, heads=place)
+            return True, ""
+        refused, owner = (call.intent, "") if word else self.refused(call, prior, heads=place)
         if refused == place:
-            return False
+            return False, owner
         if refused:
-            call.place = refused
+            self.move(call, refused, freed)
         else:
+            for name in {call.place, *call.places} & self.lines.keys():
+                self.lines[name].pay(call)
+            freed += self.step_out(call)
             self.grant(call, "offered", OFFER_MS, prior)
-        return True
+        return True, ""
+
+    def move(self, call: Call, place: str, freed: list[str]) -> None:
+        if call is self.senior and place != call.intent:
+            call.place = place
+            return
+        freed += self.step_out(call)
+        call.bypassed += place != call.intent
+        self.join(call, place)
 
     def sweep(self) -> None:
         while due := sorted((call.due, call.id) for call in self.calls.values() if call.due <= self.now)[

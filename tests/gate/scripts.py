@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import redis
 
-from sidecar.core.claim import Cap, Claim, Flow, Intent
+from sidecar.core.claim import Cap, Claim, Flow, Intent, Min
 from sidecar.gate.gate import UNKNOWN_MS
 from sidecar.gate.keyspace import prefix, terms_of
 from sidecar.gate.scripts import script
@@ -20,12 +20,16 @@ def claim(
     locks: tuple[str, ...] = (),
     caps: dict[str, int] | None = None,
     *,
+    mins: tuple[Min, ...] = (),
     until: str = "window",
     window_ms: int = 60_000,
     fingerprint: str = "",
     resend: bool = False,
     resend_ms: int = 0,
     tenant: str = "acme",
+    priority: str = "interactive",
+    weights: tuple[int, int] = (1, 8),
+    wait_ms: int = 600_000,
     depth: tuple[int, int] = (100, 10_000),
     **others: Any,
 ) -> Claim:
@@ -37,10 +41,13 @@ def claim(
         lane="write",
         workflow="dunning",
         run=others.pop("run", f"run-{call}"),
-        flow=Flow(tenant, "interactive", tenant_queue=depth[0], total_queue=depth[1]),
+        flow=Flow(tenant, priority, *weights, *depth),
         intent=None if intent is None else Intent(intent, fingerprint, until, window_ms, resend, resend_ms),  # type: ignore[arg-type]
         locks=locks,
-        caps=tuple(Cap(name, limit) for name, limit in (caps or {}).items()),
+        caps=tuple(
+            Cap(name, limit, mins if name == "global" else ()) for name, limit in (caps or {}).items()
+        ),
+        wait_ms=wait_ms,
         **others,
     )
 
@@ -138,5 +145,29 @@ class Scripts:
         key = self.prefix + b"h:" + place.encode()
         return {name.decode() for name in self.client.zrangebyscore(key, f"({self.now}", "+inf")}
 
+    def flows(self, place: str) -> list[tuple[str, int, str, int, list[str]]]:
+        """Who stands at a place, in order of their passes: priority, its pass, tenant, its pass, calls."""
+        line = self.prefix + b"l:" + place.encode()
+        return [
+            (
+                priority.decode(),
+                int(pass_),
+                tenant.decode(),
+                int(own),
+                self._names(b"%b %b %b" % (line, priority, tenant)),
+            )
+            for priority, pass_ in self.client.zrange(line, 1, -1, withscores=True)
+            for tenant, own in self.client.zrange(b"%b %b" % (line, priority), 1, -1, withscores=True)
+        ]
+
     def line(self, place: str) -> list[str]:
-        return [name.decode() for name in self.client.zrange(self.prefix + b"l:" + place.encode(), 0, -1)]
+        """Who stands at a place, flow by flow."""
+        return [name for *_, names in self.flows(place) for name in names]
+
+    def senior(self) -> str:
+        """For whom what it needs is kept; empty: for nobody."""
+        names = self.client.zrangebyscore(self.prefix + b"elders", 0, 0)
+        return names[0].decode() if names else ""
+
+    def _names(self, key: bytes) -> list[str]:
+        return [name.decode() for name in self.client.zrange(key, 0, -1)]

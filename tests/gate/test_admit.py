@@ -168,9 +168,9 @@ def test_the_waiting_room_has_walls(scripts: Scripts) -> None:
     walls = {"depth": (2, 3)}
     assert word(scripts.admit(claim("c1", None, ("a",), tenant="t1", **walls))) == "waiting"
     assert word(scripts.admit(claim("c2", None, ("a",), tenant="t1", **walls))) == "waiting"
-    assert scripts.admit(claim("c3", None, ("a",), tenant="t1", **walls)) == ["full", "tenant"]
+    assert scripts.admit(claim("c3", None, ("a",), tenant="t1", **walls)) == ["full", "tenant", 0]
     assert word(scripts.admit(claim("c4", None, ("a",), tenant="t2", **walls))) == "waiting"
-    assert scripts.admit(claim("c5", None, ("a",), tenant="t2", **walls)) == ["full", "total"]
+    assert scripts.admit(claim("c5", None, ("a",), tenant="t2", **walls)) == ["full", "total", 0]
 
 
 def test_many_records_do_not_make_a_call_dearer(scripts: Scripts) -> None:

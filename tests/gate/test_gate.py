@@ -263,6 +263,7 @@ async def test_the_admin_lists_name_runs_places_and_states(open_gate: Open) -> N
         "run-8",
         {"acme": 1},
     )
+    assert line["holders"] == [{"call": "c1", "run": "run-7", "workflow": "dunning"}]
     lease.sending()
     await lease.settle(Outcome("unknown", why="timeout", over=True))
     (unknown,) = await gate.unknown()

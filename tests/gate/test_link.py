@@ -15,10 +15,11 @@ from sidecar.gate.link import Link, ReplyError, StoreAway, packed
 from tests.servers import Server
 
 
-async def open_link(server: Server, messages: list[bytes] | None = None) -> Link:
+async def open_link(server: Server, messages: list[tuple[bytes, bytes]] | None = None) -> Link:
     connection = address.connection(server.url, "test", 5)
     await connection.connect()
-    link = Link((messages if messages is not None else []).append, lambda: None)
+    heard = messages if messages is not None else []
+    link = Link(lambda channel, message: heard.append((channel, message)), lambda: None)
     link.take_over(connection)
     return link
 
@@ -78,18 +79,18 @@ async def test_silence_breaks_the_connection(shared: Server) -> None:
 
 
 async def test_messages_arrive_between_replies(shared: Server) -> None:
-    messages: list[bytes] = []
+    messages: list[tuple[bytes, bytes]] = []
     link, other = await open_link(shared, messages), await open_link(shared)
     await link.send("SUBSCRIBE", "channel")
     await other.send("PUBLISH", "channel", "hello")
     assert await link.send("PING") == b"PONG"
-    assert messages == [b"hello"]
+    assert messages == [(b"channel", b"hello")]
     link.close()
     other.close()
 
 
 async def test_a_redis_py_that_keeps_its_transport_elsewhere_is_told_apart(shared: Server) -> None:
-    link = Link(lambda _message: None, lambda: None)
+    link = Link(lambda _channel, _message: None, lambda: None)
     with pytest.raises(RuntimeError, match="redis-py"):
         link.take_over(SimpleNamespace())  # type: ignore[arg-type]
 

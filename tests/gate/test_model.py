@@ -1,5 +1,11 @@
 """The oracle's own test: the few things it must not be wrong about, said once more by hand."""
 
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.gate.lines import Level
 from tests.gate.model import Model
 from tests.gate.scripts import claim
 
@@ -46,3 +52,37 @@ def test_what_was_offered_to_the_dead_goes_to_the_next() -> None:
     model.advance(2_000)
     assert not model.calls
     assert not model.records
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("come"), st.sampled_from("abcd")),
+            st.tuples(st.just("leave"), st.sampled_from("abcd")),
+            st.tuples(st.just("serve"), st.sampled_from(["stays", "stays", "stops"])),
+        ),
+        max_size=300,
+    )
+)
+@settings(deadline=None, max_examples=300)
+def test_who_waits_sees_any_other_flow_served_at_most_once_and_by_its_weight(
+    steps: list[tuple[str, str]],
+) -> None:
+    """The bound that `line.lua` states: 1 + weight(f) / w times, however flows come and go meanwhile."""
+    weights = {"a": 1, "b": 2, "c": 3, "d": 8}
+    level, seen = Level(), dict[str, Counter[str]]()
+    for step, what in steps:
+        if step == "come" and what not in seen:
+            level.begin(what, weights[what])
+            seen[what] = Counter()
+        elif step == "serve" and seen:
+            first = level.order()[0]
+            level.charge(first, weights[first])
+            for other in seen.keys() - {first}:
+                seen[other][first] += 1
+                assert seen[other][first] <= 1 + weights[first] / weights[other]
+            seen[first] = Counter()
+        gone = what if step == "leave" else first if what == "stops" and seen else ""
+        if gone in seen:
+            del seen[gone], level.passes[gone]
+        level = level if seen else Level()

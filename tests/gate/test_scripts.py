@@ -41,7 +41,9 @@ def test_a_script_touches_keys_only_under_the_prefix_of_its_cell(name: str) -> N
     body = script(name).source.decode()
     keys = re.findall(r'\bcall\("(?!TIME|PUBLISH)[A-Z]+", ([^,)]+)', body)
     assert keys
-    assert all(key.startswith("P ..") or key == "key" for key in keys), keys
+    assert all(re.match(r"P \.\.|(key|level|line|tenants|fifo)\b", key) for key in keys), keys
+    built = re.findall(r"^ *local (?:key|line|tenants|fifo) = (.*)$", body, re.MULTILINE)
+    assert all(re.match(r"(P|line|tenants) \.\.|pace_key\(", key) for key in built), built
 
 
 @pytest.mark.parametrize("name", LUA)

@@ -218,13 +218,13 @@ async def test_a_store_that_forgot_everything_pauses_what_excludes_others_for_on
     await server.start()
     await up(gate)
     assert "lost what it had acknowledged" in caplog.text
-    no = await refused(gate, claim("c2", "x", ("a",)))
+    no = await refused(gate, claim("c2", "x", ("a",), wait_ms=0))
     assert no.code == "store-unavailable"
     assert 0 < (no.retry_after_ms or 0) <= 1001
     assert isinstance(await gate.admit(claim("c3", None, (), {"global": 1})), Lease)  # excludes nobody
     newcomer = Gate(server.url, lease_ms=1000)
     await newcomer.start()
-    assert (await refused(newcomer, claim("c4", "x"))).code == "store-unavailable"
+    assert (await refused(newcomer, claim("c4", "x", wait_ms=0))).code == "store-unavailable"
     waited = await held(gate, claim("c5", "x", ("a",), wait_ms=5000))
     assert waited.fence
     await gate.stop()

@@ -167,12 +167,25 @@ def test_the_head_of_one_line_does_not_overtake_who_waits_longer_at_another(scri
     assert scripts.line("cap:global") == ["young"]
 
 
-def test_a_newcomer_with_a_higher_limit_does_not_overtake_who_waits_under_the_old_one(
-    scripts: Scripts,
-) -> None:
+def test_a_newcomer_with_a_higher_limit_lets_those_go_who_wait_under_the_old_one(scripts: Scripts) -> None:
     scripts.grant(claim("c1", None, (), {"global": 1}))
     scripts.admit(claim("c2", None, (), {"global": 1}))
-    assert scripts.admit(claim("c3", None, (), {"global": 2}))[:3] == ["waiting", 1, 1]
+    scripts.admit(claim("c3", None, (), {"global": 1}))
+    assert scripts.admit(claim("c4", None, (), {"global": 3}))[:3] == ["waiting", 1, 0]
+    assert scripts.states() == {"c1": "granted", "c2": "offered", "c3": "offered", "c4": "waiting"}
+
+
+def test_a_newcomer_with_a_lower_limit_lowers_it_for_those_who_wait_and_drops_no_holder(
+    scripts: Scripts,
+) -> None:
+    fences = [scripts.grant(claim(f"c{n}", None, (), {"global": 3})) for n in range(3)]
+    scripts.admit(claim("old", None, (), {"global": 3}))
+    scripts.admit(claim("new", None, (), {"global": 1}))
+    scripts.settle("c0", fences[0], "free")
+    scripts.settle("c1", fences[1], "free")
+    assert scripts.holders("cap:global") == {"c2"}
+    scripts.settle("c2", fences[2], "free")
+    assert scripts.states() == {"old": "offered", "new": "waiting"}
 
 
 def test_whose_twin_was_done_meanwhile_gets_the_answer_even_where_it_is_not_its_turn(
@@ -186,6 +199,34 @@ def test_whose_twin_was_done_meanwhile_gets_the_answer_even_where_it_is_not_its_
     scripts.settle("c1", fence)
     assert scripts.states() == {"c2": "offered", "c3": "waiting", "c4": "waiting"}
     assert scripts.admit(claim("c4", "x", ("a",)), "last")[0] == "completed"
+
+
+def test_a_wait_that_cannot_end_in_time_is_refused_at_once_and_says_when_to_come_again(
+    scripts: Scripts,
+) -> None:
+    fence, name = scripts.grant(claim("c0", None, ("a",))), "c0"
+    for n in range(1, 30):
+        scripts.admit(claim(f"c{n}", None, ("a",)))
+    for n in range(1, 11):  # one a second
+        scripts.advance(500)
+        scripts.renew(*(f"c{k}" for k in range(n, 30)))
+        scripts.advance(500)
+        scripts.settle(name, fence, "free")
+        name = f"c{n}"
+        fence = scripts.admit(claim(name, None, ("a",)), "again")[1]
+        scripts.renew(*(f"c{k}" for k in range(n, 30)))
+    word, wall, after_ms = scripts.admit(claim("hasty", None, ("a",), wait_ms=5_000))
+    assert (word, wall) == ("full", "time")
+    assert 12_000 <= after_ms <= 14_000  # nineteen go before it, one a second, and it would wait for five
+    assert scripts.admit(claim("patient", None, ("a",), wait_ms=30_000))[0] == "waiting"
+    assert scripts.admit(claim("quiet", None, ("a",), wait_ms=5_000, tenant="quiet"))[0] == "waiting"
+
+
+def test_a_twin_is_not_refused_for_the_length_of_its_line(scripts: Scripts) -> None:
+    scripts.grant(claim("first", "x"))
+    for n in range(50):
+        scripts.admit(claim(f"c{n}", "x"))
+    assert scripts.admit(claim("hasty", "x", wait_ms=1))[0] == "waiting"
 
 
 async def test_a_wake_up_that_comes_before_the_wait_is_not_lost() -> None:

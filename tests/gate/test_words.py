@@ -2,6 +2,7 @@
 
 import pytest
 
+from sidecar.core.claim import Rate
 from sidecar.core.refusal import Refusal
 from sidecar.gate import words
 from tests.gate.scripts import claim
@@ -12,8 +13,9 @@ REPLIES = [
     [b"blocked", 1, 3, 9000, b"granted", b"c9", ABOUT],
     [b"blocked", 1, 0, 9000, b"lapsed", b"c9", ABOUT],
     [b"blocked", 2, 0, 0, b"", b"", b""],
-    [b"full", b"tenant"],
-    [b"full", b"total"],
+    [b"full", b"tenant", 0],
+    [b"full", b"total", 700],
+    [b"full", b"time", 2_500],
     [b"unknown", 61_000, b"timeout", ABOUT],
     [b"unknown", 10, b"", b""],
     [b"done", b"201"],
@@ -42,6 +44,31 @@ def test_a_live_holder_is_worth_asking_again_soon_and_a_dead_one_only_when_its_t
     assert "outcome is unknown" in dead.detail
 
 
+def test_a_wait_that_ended_says_what_blocked_who_holds_it_and_how_many_wait_before() -> None:
+    asked = claim("c1", None, ("deal:1",), {"global": 1})
+    for at, what in ((1, "lock:deal:1"), (2, "cap:global")):
+        no = words.refusal(asked, [b"blocked", at, 3, 9000, b"granted", b"c9", ABOUT], 0)
+        assert (no.blocked_by, no.holder_run) == (what, "run-7")
+        assert "run run-7 of workflow dunning" in no.detail
+        assert "3 more calls of its tenant wait before it" in no.detail
+
+
 def test_a_word_that_nobody_knows_is_a_bug() -> None:
     with pytest.raises(AssertionError, match="nonsense"):
         words.refusal(claim("c1"), [b"nonsense"], 0)
+
+
+def test_a_rate_and_a_pause_say_when_they_open_and_a_probe_may_end_any_moment() -> None:
+    asked = claim("c1", "x", ("a",), {"global": 1})._replace(rates=(Rate("tool:crm", 5, 1000),))
+    rate = words.refusal(asked, [b"blocked", 3, 4, 90_000, b"", b"", b""], 7)
+    assert (rate.code, rate.blocked_by, rate.retry_after_ms, rate.wait_ms) == (
+        "rate-limited",
+        "rate:tool:crm",
+        90_000,
+        7,
+    )
+    assert "4 more calls" in rate.detail
+    pause = words.refusal(asked, [b"blocked", 4, 0, 90_000, b"", b"", b""], 0)
+    assert (pause.code, pause.blocked_by, pause.retry_after_ms) == ("tool-paused", "pause:crm", 90_000)
+    probed = words.refusal(asked, [b"blocked", 4, 0, 15_000, b"granted", b"c9", ABOUT], 0)
+    assert probed.retry_after_ms == 5_000

@@ -33,6 +33,7 @@ CONTRACT = {
     "ungated_calls_total": {"tool", "why"},
     "config_reloads_total": {"result"},
     "log_lines_dropped_total": set(),
+    "tool_paused": {"tool"},
 }
 
 
@@ -49,6 +50,7 @@ def busy() -> Meters:
             story.end(100.5)
             route.ended(story)
     meters.queued("acme")
+    meters.tools_paused = lambda: {"hubspot"}
     meters.ungated("hubspot", "store-down")
     meters.store_seconds("admit", 0.0003)
     meters.refusals.of("deal.update", "locked").value += 1
@@ -118,6 +120,13 @@ def test_a_callers_name_can_neither_forge_a_series_nor_break_the_scrape(name: st
 def test_the_usual_facts_about_the_process_are_there_too() -> None:
     text = b"".join(Scrape(Meters()).pieces())
     assert b"\nprocess_resident_memory_bytes " in text
+
+
+def test_a_paused_tool_is_told_while_it_is_paused() -> None:
+    meters = Meters()
+    meters.tools_paused = lambda: {"crm"}
+    (sample,) = scraped(meters)["tool_paused"].samples
+    assert (sample.labels, sample.value) == ({"tool": "crm"}, 1)
 
 
 def test_lines_dropped_are_asked_of_the_log() -> None:

@@ -19,7 +19,6 @@ def doubts(report: Report | None, process: Process, tools: Sequence[ToolPart]) -
     if report is not None:
         _exposed(report, process)
         _not_enforced(report, process.mode == "observe", ("mode",))
-        _weights(report)
         for name, lane in process.lanes.items():
             if lane.durable:
                 message = "replicas are not waited for in this version: 'durable' has no effect"
@@ -50,6 +49,11 @@ def _tool(tool: ToolPart, process: Process) -> None:
     for written in tool.routes:
         _not_enforced(report, written.file.mode == "observe", (*written.path, "mode"))
         _switched_off(report, written)
+        if written.file.cost is not None and not (tool.tool.rate or written.file.rate or process.fleet.rated):
+            message = (
+                f"route '{written.route.name}' costs nothing: neither it, its tool nor a tenant has a 'rate'"
+            )
+            _warn(report, (*written.path, "cost"), message)
     paths = {id(written.route): written.path for written in tool.routes}
     for route, earlier in unreachable([written.route for written in tool.routes]):
         message = f"route '{route.name}' can never match; '{earlier.name}' before it takes all its calls"
@@ -100,17 +104,6 @@ def _exposed(report: Report, process: Process) -> None:
 def _not_enforced(report: Report, observed: bool, path: Path) -> None:
     if observed:
         _warn(report, path, "mode: observe decides and logs; it neither refuses nor delays")
-
-
-def _weights(report: Report) -> None:
-    message = "weights have no effect in this version: who came first goes first"
-    tenants = report.document.node(("tenants",)).value
-    if isinstance(tenants, dict):
-        for name in tenants:
-            if report.document.has(("tenants", name, "weight")):
-                _warn(report, ("tenants", name, "weight"), message)
-    if report.document.has(("priorities",)):
-        _warn(report, ("priorities",), message)
 
 
 def _warn(report: Report, path: Path, message: str) -> None:

@@ -1,5 +1,6 @@
 """``sidecar.yaml``: lanes, fleet, identity and what the other rooms are told."""
 
+from sidecar.core.compile.mins import mins_of
 from sidecar.core.config import Egress, Limits, Listen, Log, Process, Store, Timeouts
 from sidecar.core.document import Path
 from sidecar.core.fleet import Fleet, Tenant
@@ -18,7 +19,7 @@ def compile_process(report: Report | None, folder: str) -> Process:
         listen=Listen(file.listen.proxy, file.listen.admin),
         store=_store(file.store, folder),
         identity=_identity(report, file),
-        fleet=_fleet(file),
+        fleet=_fleet(report, file),
         lanes=_lanes(file.lanes),
         egress=Egress(file.egress.unmatched, frozenset(file.egress.deny), file.egress.allow),
         limits=Limits(file.limits.header_bytes, file.limits.body, file.limits.connections),
@@ -42,13 +43,16 @@ def _lanes(lanes: schema.Lanes) -> dict[str, Lane]:
     }
 
 
-def _fleet(file: schema.SidecarFile) -> Fleet:
+def _fleet(report: Report | None, file: schema.SidecarFile) -> Fleet:
     return Fleet(
         cap=file.caps.global_,
         per_tenant=file.caps.per_tenant,
         per_workflow=file.caps.per_workflow,
         per_run=file.caps.per_run,
-        tenants={name: Tenant(own.weight, own.cap, own.queue) for name, own in file.tenants.items()},
+        mins=mins_of(report, file),
+        tenants={
+            name: Tenant(own.weight, own.cap, own.queue, own.rate) for name, own in file.tenants.items()
+        },
         priorities=file.priorities,
         tenant_queue=file.queue.per_tenant,
         total_queue=file.queue.total,

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
 from sidecar.core import route as run
+from sidecar.core.claim import Rate
 from sidecar.core.condition import Condition
 from sidecar.core.config import Process
+from sidecar.core.cost import Cost
 from sidecar.core.document import Path
 from sidecar.core.field import TemplateError
 from sidecar.core.pattern import HostPattern, PathPattern
@@ -88,7 +90,8 @@ def _tool(report: Report, file: schema.ToolFile, process: Process) -> run.Tool:
         connect_timeout_ms=process.timeouts.connect_ms
         if file.connect_timeout is None
         else file.connect_timeout,
-        caps={lane: cap for lane, cap in file.caps.items() if isinstance(cap, int)},
+        caps={str(lane): cap for lane, cap in file.caps.items()},
+        rate=file.rate,
         credentials=tuple(
             filter(None, (_credential(report, index, text) for index, text in enumerate(file.credential)))
         ),
@@ -129,6 +132,12 @@ def _route(
     gated = lane.name in ("write", "high_risk")
     locks = _locks(report, path, file, parameters, f"{tool.name}:{{path}}" if gated else "")
     intent = _intent(report, path, file, parameters, gated)
+    rates = (
+        tool.rates if file.rate is None else (*tool.rates, Rate(f"route:{tool.name}:{file.name}", *file.rate))
+    )
+    cost = None
+    if file.cost is not None:
+        cost = _tried(report, (*path, "cost"), lambda text: Cost.parse(text, parameters), file.cost, "a cost")
     store = _store(report, (*path, "store"), file.store)
     _check_resend(report, path, file, methods, tool)
     if pattern is None:
@@ -138,12 +147,13 @@ def _route(
         name=file.name,
         lane=lane,
         standing=process.fleet.standing(
-            lane.name, lane.cap, lane.counted, tool.name, tool.caps.get(lane.name)
+            lane.name, lane.cap, lane.counted, tool.name, tool.caps.get(lane.name), rates
         ),
         methods=methods,
         path=pattern,
         when=when,
         locks=locks,
+        cost=cost,
         intent=intent,
         store=store,
         resolve=None if file.unknown.resolve == "probe" else file.unknown.resolve,

@@ -117,8 +117,14 @@ def _not_empty(value: str) -> str:
     return value
 
 
-def _cap_or_auto(value: str) -> int | Literal["auto"]:
-    return "auto" if value == "auto" else _whole(1)(value)
+def _cap_or_auto(value: str) -> int | tuple[int, int]:
+    found = re.fullmatch(r"auto(?: (\d{1,7})\.\.(\d{1,7}))?", value, re.ASCII)
+    if found is None:
+        return _whole(1)(value)
+    least, most = int(found[1] or 1), int(found[2] or 200)
+    if not 1 <= least <= most <= 1_000_000:
+        raise ValueError("has no bounds that a cap can have; write 'auto LEAST..MOST', like auto 2..50")
+    return least, most
 
 
 def _described(kind: str, pattern: str, *examples: str) -> WithJsonSchema:
@@ -137,10 +143,18 @@ Cap = Annotated[int, reader(_whole(1)), WithJsonSchema({**_NUMBER, "minimum": 1}
 Count = Annotated[int, reader(_whole(0)), WithJsonSchema({**_NUMBER, "minimum": 0})]
 Weight = Annotated[int, reader(_whole(1, 1_000)), WithJsonSchema({**_NUMBER, "minimum": 1, "maximum": 1_000})]
 CapOrAuto = Annotated[
-    int | Literal["auto"],
+    int | tuple[int, int],
     reader(_cap_or_auto),
-    WithJsonSchema({"anyOf": [{**_NUMBER, "minimum": 1}, {"const": "auto"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {**_NUMBER, "minimum": 1},
+                {"type": "string", "format": "`auto`", "pattern": r"^auto( [0-9]+\.\.[0-9]+)?$"},
+            ]
+        }
+    ),
 ]
+"""A number, or the least and the most of a cap that finds its own."""
 KeyLength = Annotated[
     int, reader(_whole(16, 255)), WithJsonSchema({"type": "integer", "minimum": 16, "maximum": 255})
 ]

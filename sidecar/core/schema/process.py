@@ -16,6 +16,7 @@ from sidecar.core.schema.fields import (
     Mode,
     Name,
     Network,
+    Rate,
     Sha256,
     Size,
     StoreUrl,
@@ -126,12 +127,21 @@ class Lane(Fields):
     on_store_down: Literal["allow", "refuse"] = field(
         "refuse", "Without the store: `refuse` at once, or `allow` ungated and counted."
     )
-    counted: Flag = field("true", "Whether its calls count in the global, tenant, workflow and run caps.")
+    counted: Flag = field(
+        "true",
+        "Whether its calls count in the global, tenant, workflow and run caps, and in a tenant's rate.",
+    )
     durable: Flag = field(
         "false", "Wait for the store's replicas before the first byte leaves. No effect in this version."
     )
-    min: Cap | None = field(None, "Slots kept for this lane.")
-    borrow: Flag | None = field(None, "Lend idle slots to other lanes.")
+    min: Cap | None = field(
+        None, "So many slots of `caps.global` are kept for this lane, beside what it gets else."
+    )
+    borrow: Flag = field(
+        "false",
+        "Lend what `min` keeps to others while no call of this lane waits. It comes back as calls end: a slot that "
+        "frees up goes to this lane first, until it holds its `min`.",
+    )
 
 
 class Lanes(Fields):
@@ -158,8 +168,14 @@ class Tenant(Fields):
     weight: Weight = field("1", "Its share where tenants wait for the same slots.")
     cap: Cap | None = field(None, "Instead of `caps.per_tenant`.")
     queue: Count | None = field(None, "Instead of `queue.per_tenant`.")
-    min: Cap | None = field(None, "Slots kept for this tenant.")
-    borrow: Flag | None = field(None, "Lend them while idle.")
+    rate: Rate | None = field(
+        None,
+        "How many of its counted calls, by their cost, may go in any period of that length: `100 per 10s`.",
+    )
+    min: Cap | None = field(
+        None, "So many slots of `caps.global` are kept for this tenant, beside what it gets else."
+    )
+    borrow: Flag = field("false", "Lend what `min` keeps to others while no call of this tenant waits.")
 
 
 class Queue(Fields):

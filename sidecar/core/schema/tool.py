@@ -136,6 +136,14 @@ class Route(Fields):
         None,
         "What makes two calls the same. `none`: every call runs. Default in `write` and `high_risk`: the whole call.",
     )
+    rate: Rate | None = field(
+        None, "How many of its calls, by their cost, may go in any period of that length, across the fleet."
+    )
+    cost: Text | None = field(
+        None,
+        "What a call takes of its rates: a number, or one field, like `{body.inputs}`: a list counts its elements, "
+        "a number counts itself. It takes one slot of a cap all the same. Default: 1.",
+    )
     unknown: Unknown = field({}, "What becomes of a call whose outcome nobody knows.")
     store: Kept = field({}, "Which answers are stored, and replayed to a twin.")
     timeout: Duration | None = field(None, "Instead of the tool's.")
@@ -165,9 +173,16 @@ class ToolFile(Fields):
         None, "A body that a route must look into. Default: `limits.body` in `sidecar.yaml`."
     )
     caps: dict[LaneName, CapOrAuto] = field(
-        {}, "For each lane, how many of this tool's calls may be in flight, across the fleet."
+        {},
+        "For each lane, how many of this tool's calls may be in flight, across the fleet: a number, `auto`, "
+        "or `auto 2..50`. An `auto` grows while answers come as fast as without a queue; it falls when they slow "
+        "down, when a tenth are errors, or when the upstream turns a call away. Its bounds are `1..200` by default.",
     )
-    rate: Rate | None = field(None, "How many calls in a period.")
+    rate: Rate | None = field(
+        None,
+        "How many calls, by their cost, may go in any period of that length, across the fleet: `100 per 10s`. They "
+        "may all come at once. A call that was not sent gives back what it took.",
+    )
     credential: Texts = field(
         ["header:Authorization", "header:X-Api-Key"],
         "Where the caller's account shows, as `header:NAME` or `query:NAME`. "

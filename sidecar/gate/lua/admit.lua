@@ -14,12 +14,12 @@
   ARGV[5]     timeout  ms after which the request is over for sure
   ARGV[6]     hold     ms the locks stay when nobody settles
   ARGV[7]     wake     whom to wake: channel sc1:{cell}:wake:<wake>
-  ARGV[8]     about    who it is, for others' refusals; opaque here
-  ARGV[9]     flow     tenant_depth total_depth tenant_weight priority_weight priority tenant
+  ARGV[8]     about    run, workflow, tool and more, a line each, for others' refusals
+  ARGV[9]     flow     tenant_depth total_depth patience_ms tenant_weight priority_weight priority tenant
   ARGV[10]    intent   key of the record; "" for none
   ARGV[11]    terms    until window_ms resend resend_ms unknown_ms fingerprint
   ARGV[12]    locks    how many of the places are locks
-  ARGV[13..]  places   name and limit of each, locks first
+  ARGV[13..]  places   name and limit of each: locks, then caps, then what moves its limit (see limit)
 
   Returns {word, ...}
     granted  fence origin                     go; settle, and renew before the lease runs out; origin: the call that
@@ -31,79 +31,80 @@
     waiting  at ahead left_ms state holder about   stands in line; at: 0 its intent, else the nth place
     blocked  at ahead left_ms state holder about   the same, and does not stand in line
     lapsed                                    it was granted, and asks again only after that grant lapsed
-    full     wall                             too many wait: tenant or total
+    full     wall after_ms                    too many wait (tenant, total), or too long for its patience (time); when to
+                                              ask again, at the pace they go at now (0: not known)
 ]]
 --- @include "prelude"
 --- @include "holders"
 --- @include "grant"
+--- @include "awaited"
 
 local id, mode, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
-local c = { "", 0, 0, 0, 0, "", unpack(ARGV, 4) }
+local c = { "", 0, 0, 0, 0, 0, "", unpack(ARGV, 4) }
 local fresh = mode == "ask" or mode == "now"
 local news = c[INTENT] == "" or call("EXISTS", P .. "i:" .. c[INTENT]) == 0
-if fresh and news and not refused(c) then
+if fresh and news and not awaited(c, PLACES, #c, 2) and fits(c) then
   grant(c, id, "granted", lease)
   return { "granted", c[FENCE], id }
 end
 
--- Most calls are gone by now.
---- @include "calls"
---- @include "release"
---- @include "record"
---- @include "twin"
---- @include "line"
---- @include "ticket"
---- @include "dispatch"
---- @include "lapse"
---- @include "blocked"
+-- Most calls are gone by now.  What is left is a function of its own, for a script pays for every name it may need.
+local function go_on()
+  --- @include "calls"
+  --- @include "release"
+  --- @include "record"
+  --- @include "lapse"
+  --- @include "blocked"
+  --- @include "walls"
 
-sweep(4)
-local patient = mode == "ask" or mode == "again"
-local known = not fresh and call_of(id)
-local state = known and known[STATE]
-if state == "granted" or state == "offered" then
-  hold(known, id, "granted", lease)
-  return { "granted", known[FENCE], known[PRIOR] == "" and id or cmsgpack.unpack(known[PRIOR])[R_ORIGIN] }
-elseif state == "lapsed" then
-  return { "lapsed" }
-end
-
-local word, r, answer = twin(c)
-local goes_on = word == nil or word == "running"
-if state == "waiting" then
-  local why = blocked(known, id, known[AT])
-  if goes_on and patient then
-    call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
-    return { "waiting", unpack(why) }
+  sweep(4)
+  local patient = mode == "ask" or mode == "again"
+  local known = not fresh and call_of(id)
+  local state = known and known[STATE]
+  if state == "granted" or state == "offered" then
+    hold(known, id, "granted", lease)
+    return { "granted", known[FENCE], known[PRIOR] == "" and id or cmsgpack.unpack(known[PRIOR])[R_ORIGIN] }
+  elseif state == "lapsed" then
+    return { "lapsed" }
   end
-  exit(known, id)
-  forget(id)
-  freed[1] = place_of(known, known[AT])
+
+  local word, r, answer = twin(c)
+  local goes_on = word == nil or word == "running"
+  if state == "waiting" then
+    local why = blocked(known, id, known[AT])
+    if goes_on and patient then
+      call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
+      return { "waiting", unpack(why) }
+    end
+    withdraw(known, id)
+    dispatch()
+    if goes_on then
+      return { "blocked", unpack(why) }
+    end
+  end
+  if word == "completed" then
+    return { "completed", answer }
+  elseif word == "done" then
+    return { "done", r[R_STATUS] }
+  elseif word == "unknown" then
+    return { "unknown", now - r[R_SINCE], r[R_WHY], r[R_ABOUT] }
+  elseif word == "reused" then
+    return { "reused" }
+  end
+
+  local at = word == "running" and 0 or refused(c, nil, ghost_of(r))
+  if not at then
+    grant(c, id, "granted", lease, r)
+    return { "granted", c[FENCE], r and r[R_ORIGIN] or id }
+  elseif not patient or hopeless(c, id, at) then
+    return { "blocked", unpack(blocked(c, id, at)) }
+  end
+  local wall, after = crowded(c, id, at)
+  if wall then
+    return { "full", wall, after }
+  end
+  enter(c, id, at, word == nil and r or nil)
   dispatch()
-  if goes_on then
-    return { "blocked", unpack(why) }
-  end
+  return { "waiting", unpack(blocked(c, id, at)) }
 end
-if word == "completed" then
-  return { "completed", answer }
-elseif word == "done" then
-  return { "done", r[R_STATUS] }
-elseif word == "unknown" then
-  return { "unknown", now - r[R_SINCE], r[R_WHY], r[R_ABOUT] }
-elseif word == "reused" then
-  return { "reused" }
-end
-
-local at = word == "running" and 0 or refused(c, nil, ghost_of(r))
-if not at then
-  grant(c, id, "granted", lease, r)
-  return { "granted", c[FENCE], r and r[R_ORIGIN] or id }
-elseif not patient then
-  return { "blocked", unpack(blocked(c, id, at)) }
-end
-local wall = crowded(c)
-if wall then
-  return { "full", wall }
-end
-enter(c, id, at, word == nil and r or nil)
-return { "waiting", unpack(blocked(c, id, at)) }
+return go_on()

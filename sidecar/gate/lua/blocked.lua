@@ -12,7 +12,12 @@ local function blocked(c, id, at)
   else
     holder, ends = unpack(call("ZRANGE", P .. "h:" .. place, 0, 0, "WITHSCORES"))
   end
+  local opens_at = at ~= 0 and opens(place, c[at + 1], ahead(place, c, id))
+  if opens_at then
+    holder, ends = nil, opens_at
+  end
   local h = holder and call_of(holder) or { [STATE] = "", [ABOUT] = "" }
+  local _, oldest = senior()
   local number = at == 0 and 0 or (at - PLACES) / 2 + 1
-  return { number, ahead(place, id), math.max((tonumber(ends) or now) - now, 0), h[STATE], holder or "", h[ABOUT] }
+  return { number, oldest == id and 0 or ahead(place, c, id), math.max((tonumber(ends) or now) - now, 0), h[STATE], holder or "", h[ABOUT] }
 end

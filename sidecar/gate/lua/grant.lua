@@ -1,28 +1,32 @@
 -- Whether a call may go, and its going.  All of its places or none, so there is no order to deadlock on.
 
-local function stands(place)
-  return call("EXISTS", P .. "l:" .. place) == 1
-end
-
 -- The owner of an earlier attempt that counts no more, since its request must be over.  Its locks stay for the one
 -- call that may take them: a re-send, which so goes on where the attempt stood.
 local function ghost_of(prior)
   return prior and now >= prior[R_DEADLINE] and prior[R_OWNER] or nil
 end
 
--- The index of the first place that refuses: full, or somebody waits there already.  `at` is the place whose
--- line the call heads, if it heads one; 0 is its intent.
-local function refused(c, at, ghost)
-  local busy = call("ZCARD", P .. "w") > 0
-  if busy and at ~= 0 and c[INTENT] ~= "" and stands("i:" .. c[INTENT]) then
-    return 0
+-- How many a place holds at least, as far as its terms tell: of a rate, what leaves room for the call's tokens; of a cap
+-- with mins, what leaves room for them all.
+local function least_of(terms)
+  local tokens, cost = string.match(terms, "^rate (%d+) %d+ (%d+)$")
+  local limit = tokens and tokens - cost + 1 or tonumber(string.match(terms, "^%d+"))
+  for slots in string.gmatch(limit and terms or "", " (%d+) [01] cap:") do
+    limit = limit - slots
   end
+  return limit
+end
+
+-- Whether there is surely room at all of its places.  Where it is close, and where a cap finds its limit, it takes a
+-- closer look.
+local function fits(c)
   for i = PLACES, #c, 2 do
-    local inherits = ghost and call("ZSCORE", P .. "h:" .. c[i], ghost)
-    if not room(c[i], tonumber(c[i + 1]), ghost) or busy and i ~= at and not inherits and stands(c[i]) then
-      return i
+    local limit = tonumber(c[i + 1]) or least_of(c[i + 1])
+    if not limit or not room(c[i], limit) then
+      return false
     end
   end
+  return true
 end
 
 -- Takes everything for `lease` ms, under the fence that the call has.

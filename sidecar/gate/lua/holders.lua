@@ -1,9 +1,9 @@
--- Who holds a place.  A lock and a cap are the same thing: a set of holders, each with an instant at which it counts no
--- more, and a limit of one or of n.  Never a counter: what a dead holder held frees itself.
+-- Who holds a place.  A lock, a cap and a rate are the same thing: a set of holders, each with an instant at which it
+-- counts no more, and a limit.  Never a counter: what a dead holder held frees itself.
 --
 -- A cap is held for as long as the lease, a lock for as long as the request may still be running (its deadline, or
--- the record's retention where only a person may free it).  So a lease that lapses leaves its locks in quarantine
--- without anybody doing anything.
+-- the record's retention where only a person may free it), a token of a rate for its period.  So a lease that lapses
+-- leaves its locks in quarantine without anybody doing anything.
 
 -- Whether one more fits.  The dead are pruned only where they would stand in the way.
 -- `ghost`, if given, is the earlier attempt of the same intent, which does not count.
@@ -20,12 +20,27 @@ local function room(place, limit, ghost)
   return held < limit
 end
 
--- Holds every place: locks until `hold` from now, caps for `lease`.
+-- Takes the tokens of a rate, for its period from now.  Asked again it takes the same ones.
+local function spend(place, id, terms)
+  local period, cost = string.match(terms, "^rate %d+ (%d+) (%d+)$")
+  local key, ends = P .. "h:" .. place, string.format("%d", now + period)
+  call("ZREMRANGEBYSCORE", key, "-inf", now)
+  for n = 1, cost do
+    call("ZADD", key, ends, id .. "#" .. n)
+  end
+  call("PEXPIRE", key, period + 60000) -- an idle rate leaves nothing behind
+end
+
+-- Holds every place: locks until `hold` from now, caps for `lease`, tokens for their period.
 local function take(c, id, lease)
   local caps = PLACES + 2 * c[LOCKS]
   -- As text, once: the server prints every number it is given, slowly.
   local locks_end, caps_end = string.format("%d", now + c[HOLD]), string.format("%d", now + lease)
   for i = PLACES, #c, 2 do
-    call("ZADD", P .. "h:" .. c[i], i < caps and locks_end or caps_end, id)
+    if string.byte(c[i + 1]) == 114 then -- r for rate: see limit
+      spend(c[i], id, c[i + 1])
+    else
+      call("ZADD", P .. "h:" .. c[i], i < caps and locks_end or caps_end, id)
+    end
   end
 end

@@ -1,12 +1,12 @@
 -- What happens to those who are silent.  Every script looks at a few that are due before it does its own work, so
 -- what the dead held is free the next time anybody asks, and a timer asks where nobody does.
+--- @include "dispatch"
 
 local function lapse(c, id)
   if c[STATE] == "waiting" then
-    exit(c, id)
-    freed[#freed + 1] = place_of(c, c[AT])
-    forget(id)
+    withdraw(c, id)
   elseif c[STATE] == "offered" then
+    unspend(c, id)
     free(c, id, PLACES)
     undo(c)
     forget(id)

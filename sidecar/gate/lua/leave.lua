@@ -18,10 +18,6 @@
 --- @include "calls"
 --- @include "release"
 --- @include "record"
---- @include "twin"
---- @include "line"
---- @include "ticket"
---- @include "dispatch"
 --- @include "lapse"
 
 sweep(4)
@@ -30,12 +26,12 @@ local c = call_of(id)
 if not c or c[STATE] == "lapsed" then
   return { "gone", more }
 elseif c[STATE] == "waiting" then
-  exit(c, id)
-  freed[#freed + 1] = place_of(c, c[AT])
+  withdraw(c, id)
 else
+  unspend(c, id)
   free(c, id, PLACES)
   undo(c)
+  forget(id)
 end
-forget(id)
 dispatch()
 return { "left", more }

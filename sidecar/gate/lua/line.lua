@@ -1,22 +1,98 @@
 -- Who is next at a place.  The only file that knows about order.
 --
--- Rule: first come, first served.  A ticket's age is the fence counter at its arrival and goes with it from line to line,
--- so a ticket that moves stands among those of its age.  Bound: at one place nobody is passed by a younger ticket,
--- except while it needs something else too and that was refused to it.
+-- Theory.  A line has two levels: priorities, in each the tenants, in each a FIFO by age.  On both levels the next flow
+-- is the one with the least *pass*, and being served moves its pass on by 1/weight: stride scheduling (Waldspurger 1995),
+-- which is self-clocked fair queueing (Golestani 1994) where every call costs the same.  So while two flows wait, their
+-- grants are as their weights, whoever floods; workflows, runs and keys are no flows, so splitting into them gains nothing.
+--
+-- A flow that begins to wait starts one stride past the pass that was served last (the level's clock).  So it need not
+-- be remembered when it stops: whatever it had was served at or below the clock.  A flow of which only the next call ever
+-- waits can then not be first for ever, as it would be if it started at the least pass, by the order of names; and the
+-- store keeps nothing of who does not wait.
+--
+-- Unlike the textbook a grant needs several places at once.  It is charged at every one of them on which its flow waits,
+-- else a flow served through other lines would ride free; and a head that is refused elsewhere moves there with its age
+-- and is charged nothing (see senior for what that could cost it).
+--
+-- Bound.  Of W grants of one place, a flow of weight w that waits there all the time gets at least W*w/sum(weights) - 1 of
+-- its level; and who begins to wait sees every other flow f served at most 1 + weight(f)/w times before it.
+--
+-- l:<place> is a level of priorities, l:<place> <priority> of tenants, l:<place> <priority> <tenant> a ZSET of ids by age.
+-- Names have no space.
+--- @include "pace"
+--- @include "stride"
+
+-- tenant_weight priority_weight priority tenant
+local function flow_of(c)
+  return string.match(c[FLOW], "^%d+ %d+ %d+ (%d+) (%d+) (%S+) (%S+)$")
+end
+
+local function tenant_of(c)
+  local _, _, _, tenant = flow_of(c)
+  return tenant
+end
 
 local function join(place, c, id)
-  call("ZADD", P .. "l:" .. place, c[AGE], id)
+  local tenant_weight, priority_weight, priority, tenant = flow_of(c)
+  local line = P .. "l:" .. place
+  local tenants = line .. " " .. priority
+  if call("EXISTS", tenants .. " " .. tenant) == 0 then
+    begin(line, priority, priority_weight)
+    begin(tenants, tenant, tenant_weight)
+    set_pace(pace_key(place, priority, tenant), 0)
+  end
+  call("ZADD", tenants .. " " .. tenant, c[AGE], id)
 end
 
-local function quit(place, _, id)
-  call("ZREM", P .. "l:" .. place, id)
+local function drop(place, priority, tenant, id)
+  local line = P .. "l:" .. place
+  local tenants = line .. " " .. priority
+  local fifo = tenants .. " " .. tenant
+  if call("ZREM", fifo, id) == 1 and call("EXISTS", fifo) == 0 then
+    local key = pace_key(place, priority, tenant)
+    call("DEL", key)
+    if cease(tenants, tenant) and cease(line, priority) then
+      call("DEL", P .. "n:" .. place)
+    end
+  end
 end
 
+local function quit(place, c, id)
+  local _, _, priority, tenant = flow_of(c)
+  drop(place, priority, tenant, id)
+end
+
+-- The id whose turn it is, its priority and its tenant.
 local function head(place)
-  return call("ZRANGE", P .. "l:" .. place, 0, 0)[1]
+  local line = P .. "l:" .. place
+  local priority = call("ZRANGE", line, 1, 1)[1]
+  if priority then
+    local tenant = call("ZRANGE", line .. " " .. priority, 1, 1)[1]
+    return call("ZRANGE", line .. " " .. priority .. " " .. tenant, 0, 0)[1], priority, tenant
+  end
 end
 
--- How many stand before it.
-local function ahead(place, id)
-  return call("ZRANK", P .. "l:" .. place, id) or call("ZCARD", P .. "l:" .. place)
+local function pay_at(place, c, cost)
+  local tenant_weight, priority_weight, priority, tenant = flow_of(c)
+  local line = P .. "l:" .. place
+  if charge(line, priority, priority_weight / cost) then
+    charge(line .. " " .. priority, tenant, tenant_weight / cost)
+  end
+end
+
+-- A call goes: its flow pays wherever it waits, at a rate for each token that it takes.
+local function pay(c)
+  if c[AT] == 0 then
+    pay_at("i:" .. c[INTENT], c, 1)
+  end
+  for i = PLACES, #c, 2 do
+    pay_at(c[i], c, cost_of(c[i + 1]))
+  end
+end
+
+-- How many of its flow stand before it, or would if it stood there.
+local function ahead(place, c, id)
+  local _, _, priority, tenant = flow_of(c)
+  local fifo = P .. "l:" .. place .. " " .. priority .. " " .. tenant
+  return call("ZRANK", fifo, id) or call("ZCARD", fifo)
 end

@@ -8,12 +8,21 @@
   ARGV[3]  count  how many at most
 
   Returns {word, item...}
-    calls    id state fence left_ms age at flow about intent locks place limit place limit ...
+    calls    id state fence left_ms age at turn flow about intent locks place limit place limit ...
+             turn: 1 for who heads the line that it stands in
     unknown  intent since_ms left_ms why owner about
 ]]
 --- @include "prelude"
 --- @include "calls"
 --- @include "record"
+--- @include "line"
+
+local heads = {}
+local function is_head(c, id)
+  local place = c[AT] == 0 and "i:" .. c[INTENT] or c[c[AT]]
+  heads[place] = heads[place] or head(place)
+  return heads[place] == id and 1 or 0
+end
 
 local items = { ARGV[2] }
 if ARGV[2] == "calls" then
@@ -23,7 +32,9 @@ if ARGV[2] == "calls" then
     local c = id and call_of(id)
     if c then
       local at = c[AT] == 0 and 0 or (c[AT] - PLACES) / 2 + 1
-      local who = { id, c[STATE], c[FENCE], due[i + 1] - now, c[AGE], at, c[FLOW], c[ABOUT], c[INTENT], c[LOCKS] }
+      local turn = c[STATE] == "waiting" and is_head(c, id) or 0
+      local who = { id, c[STATE], c[FENCE], due[i + 1] - now, c[AGE], at, turn }
+      who[8], who[9], who[10], who[11] = c[FLOW], c[ABOUT], c[INTENT], c[LOCKS]
       for place = PLACES, #c do
         who[#who + 1] = c[place]
       end

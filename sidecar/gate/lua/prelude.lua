@@ -5,8 +5,8 @@
 --   granted   its request may be on its way
 --   waiting   in one line, holding nothing
 --   lapsed    nobody renewed it; its locks stay until the request must be over
--- Its places are what it needs, in canonical order: locks, then caps.  Locks come first, so that calls that wait for
--- one hot entity stand at that entity and not in front of everybody else's caps.
+-- Its places are what it needs, in canonical order: locks, caps, rates, a pause.  Locks come first, so that calls that
+-- wait for one hot entity stand at that entity and not in front of everybody else's caps.
 local P, call = KEYS[1], redis.call
 local now = tonumber(ARGV[1])
 if not now then
@@ -14,9 +14,9 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local STATE, FENCE, DEADLINE, AGE, AT, PRIOR = 1, 2, 3, 4, 5, 6
-local LEASE, TIMEOUT, HOLD, WAKE, ABOUT, FLOW, INTENT, TERMS, LOCKS = 7, 8, 9, 10, 11, 12, 13, 14, 15
-local PLACES = 16
+local STATE, FENCE, DEADLINE, AGE, AT, BYPASSED, PRIOR = 1, 2, 3, 4, 5, 6, 7
+local LEASE, TIMEOUT, HOLD, WAKE, ABOUT, FLOW, INTENT, TERMS, LOCKS = 8, 9, 10, 11, 12, 13, 14, 15, 16
+local PLACES = 17
 
 -- A record is one array under i:<intent>.
 local R_WORD, R_FENCE, R_FINGERPRINT, R_ENDS = 1, 2, 3, 4

@@ -19,10 +19,6 @@
 --- @include "calls"
 --- @include "release"
 --- @include "record"
---- @include "twin"
---- @include "line"
---- @include "ticket"
---- @include "dispatch"
 --- @include "lapse"
 
 local function renew(id)
@@ -38,7 +34,9 @@ local function renew(id)
   local ends = math.min(now + c[LEASE], c[DEADLINE])
   call("ZADD", P .. "due", ends, "c:" .. id)
   for i = caps_of(c), #c, 2 do
-    call("ZADD", P .. "h:" .. c[i], ends, id)
+    if words_of(c[i + 1]) ~= "rate" then
+      call("ZADD", P .. "h:" .. c[i], ends, id)
+    end
   end
   return "held"
 end

@@ -14,10 +14,6 @@
 --- @include "calls"
 --- @include "release"
 --- @include "record"
---- @include "twin"
---- @include "line"
---- @include "ticket"
---- @include "dispatch"
 --- @include "lapse"
 
 sweep(16)

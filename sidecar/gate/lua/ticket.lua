@@ -1,44 +1,98 @@
--- The waiting room: who waits, where, how deep it may get.
+-- The waiting room: who waits, and where.
 local TICKET_MS = 3000 -- a ticket whose sidecar says nothing for this long is gone; it says something every second
-
-local function tenant_of(c)
-  return string.match(c[FLOW], "^%d+ %d+ %d+ %d+ %S+ (.*)$")
-end
 
 -- The place a call stands at.  Index 0 is its own intent, which a twin is running.
 local function place_of(c, at)
   return at == 0 and "i:" .. c[INTENT] or c[at]
 end
 
--- The wall that is met, if any: "tenant" or "total".
-local function crowded(c)
-  local tenant_depth, total_depth = string.match(c[FLOW], "^(%d+) (%d+) ")
-  if call("ZCARD", P .. "w:" .. tenant_of(c)) >= tonumber(tenant_depth) then
-    return "tenant"
-  elseif call("ZCARD", P .. "w") >= tonumber(total_depth) then
-    return "total"
+local function stand(c, id, at)
+  c[AT] = at
+  join(place_of(c, at), c, id)
+  for _, owner in ipairs(owners_of(c, at)) do
+    call("ZADD", P .. "o:" .. owner, c[AGE], id)
   end
 end
 
--- Stands in line; a re-send stands where the attempt did that it repeats.
-local function enter(c, id, at, prior)
-  c[STATE], c[AT], c[AGE] = "waiting", at, prior and prior[R_FENCE] or call("INCR", P .. "fence")
-  call("ZADD", P .. "w", c[AGE], id)
-  call("ZADD", P .. "w:" .. tenant_of(c), c[AGE], id)
-  join(place_of(c, at), c, id)
-  save(c, id, now + TICKET_MS)
+local function step_back(c, id)
+  quit(place_of(c, c[AT]), c, id)
+  for _, owner in ipairs(owners_of(c, c[AT])) do
+    call("ZREM", P .. "o:" .. owner, id)
+  end
 end
 
+-- The call that waits longest for what its owner is owed, and its flow.
+local function oldest_of(owner)
+  local id = call("ZRANGE", P .. "o:" .. owner, 0, 0)[1]
+  local c = id and call_of(id)
+  if c then
+    local _, _, priority, tenant = flow_of(c)
+    return id, c, priority, tenant
+  end
+end
+
+-- Stands in line; a re-send stands where the attempt did that it repeats.  A limit that others did not know of yet
+-- counts for all who wait, at once.
+local function enter(c, id, at, prior)
+  c[STATE], c[AGE] = "waiting", prior and prior[R_FENCE] or call("INCR", P .. "fence")
+  call("ZADD", P .. "w", c[AGE], id)
+  call("ZADD", P .. "w:" .. tenant_of(c), c[AGE], id)
+  stand(c, id, at)
+  save(c, id, now + TICKET_MS)
+  local known = at >= caps_of(c) and call("SET", P .. "n:" .. c[at], c[at + 1], "GET")
+  if known and known ~= c[at + 1] then
+    freed[#freed + 1] = c[at]
+  end
+end
+
+local function step_out(c, id)
+  if c[BYPASSED] < BYPASSES or not retire(c, id) then
+    step_back(c, id)
+  end
+end
+
+-- To the place that refused it now.  The senior only remembers which one that is; but nothing is kept for who waits for
+-- its twin or for the time to pass, and that is no bypass.
 local function move(c, id, at)
-  quit(place_of(c, c[AT]), c, id)
-  c[AT] = at
-  join(place_of(c, at), c, id)
+  local passed = at > 0 and not by_clock(c[at + 1])
+  if passed and c == senior() then
+    c[AT] = at
+  else
+    step_out(c, id)
+    c[BYPASSED] = c[BYPASSED] + (passed and 1 or 0)
+    stand(c, id, at)
+    if passed and c[BYPASSED] >= BYPASSES then
+      call("ZADD", P .. "elders", c[AGE], id)
+    end
+  end
   call("SET", P .. "c:" .. id, cmsgpack.pack(c))
 end
 
 -- Out of the line and of the room; the call itself is the caller's to keep or forget.
 local function exit(c, id)
-  quit(place_of(c, c[AT]), c, id)
+  step_out(c, id)
   call("ZREM", P .. "w", id)
   call("ZREM", P .. "w:" .. tenant_of(c), id)
+end
+
+-- Waits no longer, without having got anything.
+local function withdraw(c, id)
+  exit(c, id)
+  freed[#freed + 1] = place_of(c, c[AT])
+  forget(id)
+end
+
+-- Makes the oldest elder the senior, where there is none.  Whether it did.
+local function promote()
+  local id = not senior() and call("ZRANGE", P .. "elders", 0, 0)[1]
+  local c = id and call_of(id)
+  if c then
+    step_back(c, id)
+    call("ZADD", P .. "elders", 0, id)
+    remember(c, id)
+    freed[#freed + 1] = place_of(c, c[AT])
+  elseif id then
+    call("ZREM", P .. "elders", id)
+  end
+  return c
 end
