@@ -41,6 +41,7 @@ format: $(READY)
 bench: $(READY)
 	tests/tools.sh
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench --waiting
 
 soak: $(READY)
 	tests/tools.sh
