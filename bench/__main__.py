@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bench import hotspots, machine, programs, report, rounds, site
+from bench import handoff, hotspots, machine, programs, report, rounds, site, waiting
 from bench.checks import Wrong
 from bench.contenders import Contender, contenders
 from bench.figures import figures
@@ -22,6 +22,9 @@ def main(words: Sequence[str]) -> int:
         if options.profile:
             with site.prepared() as here:
                 print(hotspots.profile(_named([options.profile])[0], here, options.seconds))
+            return 0
+        if options.waiting:
+            print(_waiting())
             return 0
         _print(_measure(options), options)
     except KeyboardInterrupt:
@@ -44,6 +47,20 @@ def _measure(options: argparse.Namespace) -> report.Report:
         measured = rounds.run(chosen, here, options.rounds, _say)
     _say("")
     return report.Report(facts, options.rounds, figures(measured))
+
+
+def _waiting() -> str:
+    """What waiting costs, and how fast a line moves."""
+    _say("calls that wait, and calls that do not")
+    costs = waiting.markdown(str(programs.store_server()))
+    _say("hand-off")
+    with site.prepared() as here:
+        gap = handoff.measure(here, seconds=3)
+    _say("")
+    return (
+        f"{costs}\n\nFrom an answer's last byte to the first byte of the next in line at the upstream: "
+        f"{gap.p50_us:.0f} us (p50), {gap.p99_us:.0f} us (p99), of {gap.count:,} hand-offs."
+    )
 
 
 def _print(result: report.Report, options: argparse.Namespace) -> None:
@@ -72,6 +89,7 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     )
     add("--only", nargs="+", choices=names, metavar="NAME", help=f"some contenders: {', '.join(names)}")
     add("--peers", action="store_true", help="proxy.py and mitmdump too, in a venv of their own")
+    add("--waiting", action="store_true", help="what waiting costs, instead of the table")
     add("--json", action="store_true", help="every figure with its spread")
     add("--markdown", action="store_true", help="the README's block, with its markers")
     add("--write-readme", action="store_true", help="put the block into README.md")

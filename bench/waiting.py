@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
+from bench.report import table
 from bench.store import server_cpu_s
 from sidecar.core.claim import Cap, Claim, Flow, Intent
 from sidecar.gate.gate import UNKNOWN_MS
@@ -108,33 +110,58 @@ def cost(server: Server, calls: int, do: Callable[[int], None]) -> tuple[float, 
     return (server_cpu_s(server) - server_s) / calls * 1e6, (time.perf_counter() - wall_s) / calls * 1e6
 
 
-def rows(server: Server, calls: int) -> Iterator[tuple[int, tuple[float, float], tuple[float, float]]]:
-    """Depth, a call elsewhere, a turn."""
+class Row(NamedTuple):
+    """At one depth: us of the server's CPU, and us until it is done."""
+
+    depth: int
+    call: tuple[float, float]
+    turn: tuple[float, float]
+
+
+def rows(server: Server, calls: int) -> Iterator[Row]:
+    """What each depth costs."""
     for depth in DEPTHS:
         with Scripts(server) as scripts:
             line = Line(scripts, depth)
-            yield depth, cost(server, calls, line.call), cost(server, calls, line.turn)
+            yield Row(depth, cost(server, calls, line.call), cost(server, calls, line.turn))
 
 
-async def main() -> None:
-    """Measure, print, compare."""
+async def measure(program: str, calls: int) -> list[Row]:
+    """One server program at every depth."""
+    with tempfile.TemporaryDirectory(prefix="sc-") as folder:
+        server = Server(program, Path(folder), keep=False)
+        await server.start()
+        try:
+            return list(rows(server, calls))
+        finally:
+            server.stop()
+
+
+def markdown(program: str, calls: int = 2_000) -> str:
+    """The table, and what the deepest line costs more than none."""
+    measured = asyncio.run(measure(program, calls))
+    cells = [[f"{row.depth:,}", *(f"{figure:.0f}" for figure in (*row.call, *row.turn))] for row in measured]
+    none, deepest = measured[0], measured[-1]
+    head = (
+        "waiting",
+        "a pair elsewhere: server CPU us",
+        "us in all",
+        "a turn of the line: server CPU us",
+        "us in all",
+    )
+    call, turn = deepest.call[0] / none.call[0], deepest.turn[0] / none.turn[0]
+    return (
+        f"{table(head, cells)}\n\nWith {deepest.depth:,} waiting, a pair elsewhere costs the server {call:.2f} x what "
+        f"it costs with none, a turn {turn:.2f} x (at most {REACH:.0f})."
+    )
+
+
+def main() -> None:
+    """Measure and print."""
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
     for name, program in engines().items():
-        with tempfile.TemporaryDirectory(prefix="sc-") as folder:
-            server = Server(program, Path(folder), keep=False)
-            await server.start()
-            try:
-                table = list(rows(server, calls))
-            finally:
-                server.stop()
-        print(f"{name}: {calls} of each, one at a time; us of server CPU, us in all")
-        for depth, (call, call_all), (turn, turn_all) in table:
-            print(
-                f"  {depth:7} wait   call elsewhere {call:6.1f} {call_all:7.1f}   turn {turn:6.1f} {turn_all:7.1f}"
-            )
-        deepest = [table[-1][column][0] / table[0][column][0] for column in (1, 2)]
-        print(f"  deepest / none      {deepest[0]:.2f} {deepest[1]:.2f}   reach {REACH}")
+        print(f"{name}, {calls} of each, one at a time\n\n{markdown(program, calls)}\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
