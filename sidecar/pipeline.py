@@ -9,7 +9,7 @@ the order promises, and tests hold it to:
 - the lease covers the body, not the headers, and the end of the reply leaves only after the record is written;
 - right before the first byte the lease is proven held (``Lease.sending``), else nothing is sent;
 - an agent that hangs up does not stop a call in flight: it is finished and stored, and its retry gets the answer;
-- every exit settles exactly once (``Lease.__aexit__``), shielded from cancellation.
+- every exit settles exactly once (``Lease.during``), shielded from cancellation.
 
 The story is the decision line in the making: stages write to it and none reads it.  The Protocols that the street is
 handed are in ``ports.py``.
@@ -101,17 +101,23 @@ class Pipeline:
         if isinstance(held, Replay):
             self._replay(agent, story, held)
             return
-        async with held as lease:
-            answer, kept = await self._forward(agent, matched, claim, lease, body, story)
-            outcome = judge(matched, answer.status, answer.headers, kept)
-            story.outcome = outcome.kind
-            if outcome.away_ms is not None and claim.tool:
-                await self.gate.turned_away(claim, outcome.away_ms)
-            await lease.settle(outcome)
+        answer = await held.during(self._execute(agent, matched, claim, held, body, story))
         story.verdict = "executed"
         agent.finish()
         if answer.upgraded is not None:
             await agent.tunnel(answer.upgraded)
+
+    async def _execute(
+        self, agent: Agent, matched: Matched, claim: Claim, lease: Lease, body: bytes | None, story: Story
+    ) -> UpstreamAnswer:
+        """Forward and settle, under a lease that sees to it that one of the two is the end."""
+        answer, kept = await self._forward(agent, matched, claim, lease, body, story)
+        outcome = judge(matched, answer.status, answer.headers, kept)
+        story.outcome = outcome.kind
+        if outcome.away_ms is not None and claim.tool:
+            await self.gate.turned_away(claim, outcome.away_ms)
+        await lease.settle(outcome)
+        return answer
 
     async def _read(self, agent: Agent, limit: int, story: Story) -> bytes:
         """The body that a route looks into; how long the agent takes to send it is the agent's own affair."""

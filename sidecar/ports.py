@@ -3,15 +3,16 @@
 ``gate/`` and ``wire/`` implement these without knowing each other or the spine.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from collections.abc import Set as AbstractSet
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, TypeVar
 
 from sidecar.core.call import Answer, Call, Headers, RawHeaders
 from sidecar.core.claim import Claim, Replay
 from sidecar.core.outbound import Outbound
 from sidecar.core.outcome import Outcome
+
+T = TypeVar("T")
 
 
 class Body(Protocol):
@@ -85,12 +86,9 @@ class Lease(Protocol):
         """Record the outcome and release what was held.  Exactly once; never raises for a store that is away."""
         ...
 
-    def __aenter__(self) -> Awaitable[Self]: ...
-
-    def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Awaitable[None]:
-        """Settle if nobody did: ``not_sent`` where no byte was written, else ``unknown``.  Shielded."""
+    def during(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Do ``work`` while it is held, and settle if that did not: ``not_sent`` where no byte was written, else
+        ``unknown``.  Shielded."""
         ...
 
 

@@ -1,11 +1,13 @@
 """What the layout promises, checked against the code's own imports."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "sidecar"
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "sidecar"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LEVEL = {
@@ -119,3 +121,22 @@ def test_a_function_fits_a_screen(module: Path) -> None:
             first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
             length = (node.end_lineno or 0) - first.lineno + 1
             assert length <= 45, f"{by_name(module)}:{node.name} has {length} lines"
+
+
+COMPILED = re.findall(
+    r'"(\w+(?:/\w+)?)"', (ROOT / "setup.py").read_text().partition("COMPILED = [")[2].partition("]")[0]
+)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_code_awaits_nothing_where_an_exception_is_handled(name: str) -> None:
+    for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text())):
+        assert not isinstance(node, ast.AsyncWith), (
+            f"{name}:{node.lineno}: mypyc loses the exception of an async with"
+        )
+        if isinstance(node, ast.Try):
+            handled = [*node.finalbody, *(line for handler in node.handlers for line in handler.body)]
+            for inner in (inner for line in handled for inner in ast.walk(line)):
+                assert not isinstance(inner, ast.Await), (
+                    f"{name}:{node.lineno}: mypyc loses the exception handled here"
+                )

@@ -1,10 +1,9 @@
 """The street as transcripts: what happens to whom, in which order, for each way a call can go."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +16,8 @@ from sidecar.pipeline import Pipeline
 from sidecar.settings import load
 from sidecar.telemetry.meters import Meters
 from sidecar.telemetry.story import Story
+
+T = TypeVar("T")
 
 ROUTES = """
 version: 1
@@ -125,15 +126,14 @@ class FakeLease:
         self.street.log.append(f"settle  {outcome.kind} {outcome.record} {outcome.status}")
         await self.street.pause("settle")
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not self.settled:
-            outcome = Outcome("unknown", why=repr(error)) if self.sent else NOT_SENT
-            await asyncio.shield(self.settle(outcome))
+    async def during(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        except BaseException as error:
+            if not self.settled:
+                outcome = Outcome("unknown", why=repr(error)) if self.sent else NOT_SENT
+                await asyncio.shield(self.settle(outcome))
+            raise
 
 
 class FakeAnswer:

@@ -14,6 +14,7 @@ must be over anyway: the script takes it once.
 import asyncio
 from collections.abc import Coroutine
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,12 +192,10 @@ class Gate:
 
     async def _settle_later(self, lease: Lease, arguments: tuple[Any, ...]) -> None:
         while clock() < lease.gone_s:
-            try:
+            with suppress(StoreAway):
                 self._settled(lease, await self._store.run("settle", *arguments))
-            except StoreAway:
-                await asyncio.sleep(_RETRY_S)
-            else:
                 return
+            await asyncio.sleep(_RETRY_S)
         self._lost(lease)
 
     def _settled(self, lease: Lease, reply: list[Any]) -> None:
@@ -222,14 +221,12 @@ class Gate:
     async def _leave_soon(self, claim: Claim) -> None:
         ends_s = clock() + lease_of(claim, self._lease_ms) / 1000
         while clock() < ends_s:
-            try:
+            with suppress(StoreAway):
                 reply = await self._store.run("leave", claim.call)
-            except StoreAway:
-                await asyncio.sleep(_RETRY_S)
-            else:
                 if reply[1]:
                     await self._sweep()
                 return
+            await asyncio.sleep(_RETRY_S)
 
     def _chore(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = spawn(work, name)

@@ -9,10 +9,10 @@ lease, minus a margin.  The store counts from when it answered, which is later, 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from math import inf
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sidecar.core.claim import Claim
 from sidecar.core.outcome import NOT_SENT, Outcome
@@ -103,6 +103,11 @@ class Lease:
         if not self.settled:
             await self.settle(self._outcome_of(error))
 
+    async def during(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do ``work`` while it is held."""
+        async with self:
+            return await work
+
     def _outcome_of(self, error: BaseException | None) -> Outcome:
         if not self.sent or (isinstance(error, Refusal) and error.outcome == "not_sent"):
             return NOT_SENT
@@ -133,29 +138,19 @@ class Ungated:
     def settle(self, outcome: Outcome) -> Awaitable[None]:  # noqa: ARG002 - the port names it
         return _DONE
 
-    def __aenter__(self) -> Awaitable[Self]:
-        return _Ready(self)
-
-    def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Awaitable[None]:
-        return _DONE
+    def during(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        return work
 
 
-class _Ready(Awaitable[T]):
-    """An awaitable that has nothing to wait for."""
+class _Done(Awaitable[None]):
+    """Nothing to wait for."""
 
-    __slots__ = ("_value",)
-
-    def __init__(self, value: T) -> None:
-        self._value = value
-
-    def __await__(self) -> Generator[None, None, T]:
-        return self._value
+    def __await__(self) -> Generator[None, None, None]:
+        return
         yield  # never reached: it makes this a generator, which is what an await runs
 
 
-_DONE: Awaitable[None] = _Ready(None)
+_DONE = _Done()
 FREE = Ungated("", "")
 """For a claim that asks for nothing; shared, since there is nothing to keep."""
 

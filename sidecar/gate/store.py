@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import redis.exceptions
+from redis.asyncio.connection import AbstractConnection
 
 from sidecar.gate import address
 from sidecar.gate.clock import clock
@@ -126,16 +127,18 @@ class Store:
 
     async def _connect(self) -> None:
         connection = address.connection(await self.locate(), f"sidecar-{self.waker}", CONNECT_S)
-        async with asyncio.timeout(CONNECT_S * 2):
-            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py
-            link = Link(self._heard, lambda: self._lost(link))
-            link.take_over(connection)
-            try:
-                await self._greet(link)
-            except BaseException:
-                link.close()
-                raise
-        self._link = link
+        self._link = await asyncio.wait_for(self._opened(connection), CONNECT_S * 2)
+
+    async def _opened(self, connection: AbstractConnection) -> Link:
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py
+        link = Link(self._heard, lambda: self._lost(link))
+        link.take_over(connection)
+        try:
+            await self._greet(link)
+        except BaseException:
+            link.close()
+            raise
+        return link
 
     async def _greet(self, link: Link) -> None:
         replies = await asyncio.gather(

@@ -82,6 +82,7 @@ class Reader:
         "_fields",
         "_headers",
         "_interims",
+        "_malformed",
         "_parser",
         "_piece",
         "_plain",
@@ -119,6 +120,7 @@ class Reader:
         self._reason = b""
         self._bytes_since_body = 0
         self._interims = 0
+        self._malformed: Malformed | None = None
         self._plain = False
         self._headers: Headers | None = None
         self._piece = b""
@@ -144,8 +146,8 @@ class Reader:
             self.early = data[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             self.reusable = False
-            if isinstance(error.__context__, Malformed):  # raised in a callback
-                raise error.__context__ from None
+            if self._malformed is not None:
+                raise self._malformed from None
             if not self.complete:  # else it is garbage after an answer that stands
                 raise Malformed(f"something that is not HTTP ({error})") from None
         if not self.complete:
@@ -217,6 +219,13 @@ class Reader:
     def on_headers_complete(self) -> None:
         if self.complete:
             return
+        try:
+            self._take_head()
+        except Malformed as error:
+            self._malformed = error  # the parser says only that a callback failed
+            raise
+
+    def _take_head(self) -> None:
         fields, self._fields = self._fields, []
         if self._bytes_since_body > MAX_HEAD_BYTES:
             _check_size(fields)

@@ -51,9 +51,13 @@ async def test_a_claim_that_asks_for_nothing_never_touches_the_store() -> None:
     gate = Gate("redis://127.0.0.1:1")  # nobody is there, and it was not started
     first, second = await gate.admit(claim("c1")), await gate.admit(claim("c2"))
     assert first is second
-    async with first as lease:
-        lease.sending()
-        assert (lease.fence, lease.wait_ms, lease.ungated) == (0, 0, "")
+
+    async def work() -> str:
+        first.sending()
+        return "done"
+
+    assert await first.during(work()) == "done"
+    assert (first.fence, first.wait_ms, first.ungated) == (0, 0, "")
 
 
 async def test_a_twin_gets_the_answer_byte_for_byte_on_another_sidecar(open_gate: Open) -> None:
