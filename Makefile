@@ -7,14 +7,15 @@ READY := $(VENV)/.ready
 
 COMPILED := build/compiled/.ready
 
-.PHONY: help demo test check compiled format bench soak lock clean
+.PHONY: help demo test test-compiled check compiled format bench soak lock clean
 
 help:
-	@echo "make demo    colliding agents, without and with sidecars, counted at the tools"
-	@echo "make test    the whole suite (make check first)"
-	@echo "make check   format, lint, types, architecture"
-	@echo "make bench   figures against Envoy and a naive proxy"
-	@echo "make soak    the long fault and soak runs"
+	@echo "make demo            colliding agents, without and with sidecars, counted at the tools"
+	@echo "make test            the whole suite (make check first)"
+	@echo "make test-compiled   what every call passes through, compiled, under the same tests"
+	@echo "make check           format, lint, types, architecture"
+	@echo "make bench           figures against Envoy and a naive proxy"
+	@echo "make soak            the long fault and soak runs"
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
@@ -37,6 +38,12 @@ demo: $(READY)
 test: check
 	tests/tools.sh
 	$(BIN)/python -m pytest -q -m "not slow"
+
+# Safe path, absolute PYTHONPATH: the compiled package first, for the tests and for every process that they start.
+test-compiled: $(COMPILED)
+	tests/tools.sh
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR) $(BIN)/python -m pytest -q -m "not slow" \
+	  tests/core tests/gate tests/telemetry tests/wire tests/e2e tests/test_pipeline.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .
