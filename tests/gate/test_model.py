@@ -73,7 +73,7 @@ def test_who_waits_sees_any_other_flow_served_at_most_once_and_by_its_weight(
     level, seen = Level(), dict[str, Counter[str]]()
     for step, what in steps:
         if step == "come" and what not in seen:
-            level.begin(what, weights[what])
+            level.begin(what)
             seen[what] = Counter()
         elif step == "serve" and seen:
             first = level.order()[0]

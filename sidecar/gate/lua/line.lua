@@ -33,12 +33,12 @@ local function tenant_of(c)
 end
 
 local function join(place, c, id)
-  local tenant_weight, priority_weight, priority, tenant = flow_of(c)
+  local _, _, priority, tenant = flow_of(c)
   local line = P .. "l:" .. place
   local tenants = line .. " " .. priority
   if call("EXISTS", tenants .. " " .. tenant) == 0 then
-    begin(line, priority, priority_weight)
-    begin(tenants, tenant, tenant_weight)
+    begin(line, priority)
+    begin(tenants, tenant)
     set_pace(pace_key(place, priority, tenant), 0)
   end
   call("ZADD", tenants .. " " .. tenant, c[AGE], id)
@@ -75,9 +75,23 @@ end
 local function pay_at(place, c, cost)
   local tenant_weight, priority_weight, priority, tenant = flow_of(c)
   local line = P .. "l:" .. place
-  if charge(line, priority, priority_weight / cost) then
-    charge(line .. " " .. priority, tenant, tenant_weight / cost)
-  end
+  charge(line, priority, priority_weight / cost)
+  charge(line .. " " .. priority, tenant, tenant_weight / cost)
+end
+
+-- Whether it is the turn of the call's flow, or would be after one more of its own; of the call itself, where none of its
+-- flow is older.
+local function flow_in_turn(place, c)
+  local tenant_weight, priority_weight, priority, tenant = flow_of(c)
+  local line = P .. "l:" .. place
+  return in_turn(line, priority, priority_weight) and in_turn(line .. " " .. priority, tenant, tenant_weight)
+end
+
+local function may_pass(place, c)
+  local _, _, priority, tenant = flow_of(c)
+  local fifo = P .. "l:" .. place .. " " .. priority .. " " .. tenant
+  local oldest = call("ZRANGE", fifo, 0, 0, "WITHSCORES")[2]
+  return (not oldest or tonumber(oldest) > c[AGE]) and flow_in_turn(place, c)
 end
 
 -- A call goes: its flow pays wherever it waits, at a rate for each token that it takes.
