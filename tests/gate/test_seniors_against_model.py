@@ -11,15 +11,15 @@ from sidecar.core.claim import Claim, Min
 from tests.gate.model import Model
 from tests.gate.scripts import Scripts, claim
 
-PLACES = ("lock:a", "lock:b", "lock:c", "cap:global", "cap:lane", "i:x")
+PLACES = (*(f"lock:{name}" for name in "abcde"), "cap:global", "cap:lane", "i:x")
 MINS = ((), (Min("lane", 1, lent=False),), (Min("lane", 2, lent=True),))
 
-SEEDS = 12
+SEEDS = 16
 
 
 def asked(random: Random, number: int, mins: tuple[Min, ...]) -> Claim:
-    locks = random.sample("abc", random.choice([1, 1, 1, 3, 3]))
-    caps = random.choice([{}, {"global": 2}, {"global": 2}, {"global": 2, "lane": 2}])
+    locks = random.sample("abcde", random.choice([1, 1, 1, 1, 1, 5]))
+    caps = random.choice([{}, {}, {"global": 3}, {"global": 3}, {"lane": 2, "global": 3}])
     intent = "x" if random.random() < 0.1 else None
     return claim(
         f"c{number:03}",
