@@ -18,10 +18,8 @@ from typing import NamedTuple
 from bench.report import table
 from bench.store import server_cpu_s
 from sidecar.core.claim import Cap, Claim, Flow, Intent
-from sidecar.gate.gate import UNKNOWN_MS
-from sidecar.gate.keyspace import terms_of
 from sidecar.gate.scripts import script
-from tests.gate.scripts import LEASE_MS, Scripts
+from tests.gate.scripts import Scripts, terms
 from tests.servers import Server, engines
 
 DEPTHS = (0, 1_000, 100_000)
@@ -79,8 +77,7 @@ class Line:
         pipe = self.scripts.client.pipeline(transaction=False)
         for number in range(depth):
             asked = self.next()
-            terms = terms_of(asked, "here", LEASE_MS, UNKNOWN_MS)
-            pipe.evalsha(sha, 1, self.scripts.prefix, self.scripts.now, asked.call, "ask", *terms)
+            pipe.evalsha(sha, 1, self.scripts.prefix, self.scripts.now, asked.call, "ask", *terms(asked))
             if number % 1000 == 999:
                 pipe.execute()
         pipe.execute()

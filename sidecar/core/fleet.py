@@ -64,7 +64,7 @@ class Fleet:
         """The standing of whoever calls ``tool`` in ``lane``; ``rates`` are the tool's and the route's."""
         everyone = [Cap("global", self.cap, self.mins)] if counted and self.cap is not None else []
         own = _caps((f"lane:{lane}", self.bound(f"lane:{lane}", lane_cap)))
-        return Standing(self, counted, (*everyone, *own), _tool_cap(f"tool:{tool}:{lane}", tool_cap), rates)
+        return Standing(self, counted, _tool_cap(f"tool:{tool}:{lane}", tool_cap), (*own, *everyone), rates)
 
     def bound(self, owner: str, cap: int | None) -> int | None:
         """The limit of an owner's cap.  Who has a min must be counted, so it has one: at least the global cap's."""
@@ -72,7 +72,7 @@ class Fleet:
 
 
 class Standing:
-    """The flow, the caps and the rates of a caller in one lane of one tool, in canonical order."""
+    """The flow, the caps and the rates of a caller in one lane of one tool, in canonical order: the narrowest first."""
 
     __slots__ = ("_counted", "_first", "_fleet", "_known", "_last", "_rates")
 
@@ -80,8 +80,8 @@ class Standing:
         self,
         fleet: Fleet,
         counted: bool,
-        first: tuple[Cap, ...],
-        last: tuple[Cap | AutoCap, ...],
+        first: tuple[Cap | AutoCap, ...],
+        last: tuple[Cap, ...],
         rates: tuple[Rate, ...],
     ) -> None:
         self._fleet = fleet
@@ -120,9 +120,9 @@ class Standing:
         name = f"tenant:{who.tenant}"
         cap = fleet.per_tenant if tenant is None or tenant.cap is None else tenant.cap
         return _caps(
-            (name, fleet.bound(name, cap)),
-            (f"workflow:{within}/{who.workflow}", fleet.per_workflow),
             (f"run:{within}/{who.run}", fleet.per_run if who.run else None),
+            (f"workflow:{within}/{who.workflow}", fleet.per_workflow),
+            (name, fleet.bound(name, cap)),
         )
 
     def _flow(self, who: Identity) -> Flow:

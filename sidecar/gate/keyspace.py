@@ -45,7 +45,7 @@ def _lock(name: str) -> tuple[str, str]:
 
 @lru_cache(4096)
 def _caps(caps: tuple[Cap | AutoCap, ...], rates: tuple[Rate, ...]) -> tuple[str, ...]:
-    """Names and terms; those whose limit moves come last."""
+    """Names and terms; those whose limit moves come first (the tool's cap) and last."""
     words = [word for cap in caps for word in ("cap:" + safe(cap.name), _limit(cap))]
     for rate in rates:
         words += ("rate:" + safe(rate.name), f"rate {rate.most} {rate.period_ms} {rate.cost}")

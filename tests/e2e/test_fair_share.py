@@ -6,13 +6,14 @@ is short before anybody is loud.  What is counted, the tool counts; its clock is
 
 import asyncio
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from random import Random
+from statistics import median
 from time import monotonic
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
@@ -44,7 +45,7 @@ ROUTES = """
     locks: ["deal:{path.id}"]
     intent: none
   - name: note.draft
-    match: {method: POST, path: /notes}
+    match: {method: POST, path: "/notes/{id}"}
     lane: draft
 """
 
@@ -68,19 +69,22 @@ class Span:
 class Work:
     """What an agent does over and over."""
 
-    path: Callable[[Random], str]
+    path: str
+    records: int
+    """Of which it picks one by chance."""
     ms: int
     """At the tool, on average: from half to half as much again, or all would end at once, and again and again."""
     slots: int
-    """Of what is scarce for it."""
+    """Of what is scarce for it, as many as others leave it."""
     agents: int
     """Of a tenant that behaves: so many that slots are short."""
     seconds: float
     """Long enough for a few turns of each."""
 
 
-DRAFT = Work(lambda _: "/notes", ms=500, slots=GLOBAL, agents=3, seconds=2.2)
-WRITE = Work(lambda random: f"/deals/{random.randrange(DEALS)}", ms=150, slots=WRITES, agents=1, seconds=4)
+DRAFT = Work("/notes", 1, ms=500, slots=GLOBAL, agents=3, seconds=2.2)
+WRITE = Work("/deals", DEALS, ms=150, slots=WRITES, agents=1, seconds=4)
+BOTH = [replace(WRITE, ms=100, seconds=5), replace(DRAFT, ms=400, slots=GLOBAL - WRITES, seconds=5)]
 
 
 @dataclass
@@ -90,8 +94,13 @@ class Seen:
     spans: list[Span]
     began_s: float
     ended_s: float
-    waits: dict[str, list[int]]
-    """In ms, by tenant."""
+    waits: dict[Work, list[int]] = field(default_factory=dict)
+    """In ms."""
+
+    def of(self, work: Work) -> "Seen":
+        """One kind of work only."""
+        spans = [span for span in self.spans if span.path.startswith(work.path)]
+        return replace(self, spans=spans, waits={work: self.waits.get(work, [])})
 
     def most(self, by: Callable[[Span], str]) -> int:
         """How many of one kind ran at once, at most."""
@@ -107,9 +116,14 @@ class Seen:
         )
         return used_s / slots / (self.ended_s - self.began_s)
 
-    def quiet_p99_ms(self) -> int:
-        waits = sorted(wait for tenant in QUIET for wait in self.waits[tenant])
+    def p99_ms(self) -> int:
+        waits = sorted(wait for waits in self.waits.values() for wait in waits)
         return waits[len(waits) * 99 // 100]
+
+    def loud_share(self) -> float:
+        """What the loud one got, over what the middle one of the others did."""
+        served = Counter(span.tenant for span in self.spans if self.began_s <= span.began_s <= self.ended_s)
+        return served["loud"] / median(served[tenant] for tenant in QUIET)
 
 
 @dataclass
@@ -125,15 +139,15 @@ class Town:
         """Let everybody work.  Every quiet call is seen to its end; the loud ones press on until then."""
         before, began_s = len(await self._spans()), monotonic()
         ends_s = began_s + seconds
-        waits: dict[str, list[int]] = defaultdict(list)
+        waits: dict[Work, list[int]] = defaultdict(list)
         flood = [
-            later(self._agent("loud", n, one, float("inf"), waits))
+            later(self._agent("loud", n, one, float("inf"), []))
             for one in work
             for n in range(one.agents * loud)
         ]
         await asyncio.gather(
             *(
-                self._agent(tenant, n + seat, one, ends_s, waits)
+                self._agent(tenant, n + seat, one, ends_s, waits[one])
                 for n, tenant in enumerate(QUIET)
                 for one in work
                 for seat in range(one.agents)
@@ -144,16 +158,15 @@ class Town:
         await asyncio.gather(*flood, return_exceptions=True)
         return Seen((await self._spans())[before:], began_s + BEGUN_S, ends_s, waits)
 
-    async def _agent(
-        self, tenant: str, seat: int, work: Work, ends_s: float, waits: dict[str, list[int]]
-    ) -> None:
+    async def _agent(self, tenant: str, seat: int, work: Work, ends_s: float, waits: list[int]) -> None:
         proxy = self.sidecars[seat % len(self.sidecars)].proxy
         while monotonic() < ends_s:
             ms = self.random.randint(work.ms // 2, work.ms * 3 // 2)
-            url = f"http://crm.test{work.path(self.random)}?tenant={tenant}&ms={ms}"
+            record = self.random.randrange(work.records)
+            url = f"http://crm.test{work.path}/{record}?tenant={tenant}&ms={ms}"
             async with self.session.post(url, proxy=proxy, headers={"X-Agent-Tenant": tenant}) as answer:
                 assert answer.status == 200, await answer.text()
-                waits[tenant].append(wait_ms(answer.headers["Sidecar-Verdict"]))
+                waits.append(wait_ms(answer.headers["Sidecar-Verdict"]))
 
     async def _spans(self) -> list[Span]:
         async with self.session.get(self.tool + "/spans") as answer:
@@ -192,25 +205,33 @@ async def town(start: Start, serve: Serve, tmp_path: Path) -> AsyncIterator[Town
         yield Town(tool, list(await asyncio.gather(*(start() for _ in range(4)))), session)
 
 
-@pytest.mark.parametrize("work", [WRITE, DRAFT], ids=["writes", "drafts"])
+@pytest.mark.parametrize("work", [[WRITE], [DRAFT], BOTH], ids=["writes", "drafts", "both"])
 async def test_one_of_twenty_tenants_fifty_times_louder_costs_the_others_at_most_twice_the_wait(
-    town: Town, work: Work
+    town: Town, work: list[Work]
 ) -> None:
-    """No slot that somebody waits for idles for longer than it takes to hand it over: a twentieth of its time."""
-    behaved = await town.live([work], 1, work.seconds)
-    flooded = await town.live([work], LOUDER, work.seconds)
+    """No slot that somebody waits for idles for longer than it takes to hand it over: a twentieth of its time.
+
+    Where both are short a slot of the tool is of use only with one of all slots, and goes on with it: measured at
+    100 ms a write, 97 % of the tool's slots' time and 99 % of the others'; the loud one got 0.9 to 1.2 shares.
+    """
+    behaved = await town.live(work, 1, work[0].seconds)
+    flooded = await town.live(work, LOUDER, work[0].seconds)
     for seen in (behaved, flooded):
-        assert seen.most(lambda _: "all") == work.slots
+        assert seen.most(lambda _: "all") == min(GLOBAL, sum(one.slots for one in work))
         assert seen.most(lambda span: span.tenant) <= TENANT
-        assert seen.most(lambda span: span.path) == (RECORD if work is WRITE else GLOBAL)
-        assert seen.busy(work.slots) >= 0.95
-    assert flooded.quiet_p99_ms() <= 2 * behaved.quiet_p99_ms()
+        for one in work:
+            assert seen.of(one).busy(one.slots) >= 0.95
+    for one in work:
+        assert flooded.of(one).p99_ms() <= 2 * behaved.of(one).p99_ms()
+        assert flooded.of(one).loud_share() <= 1.5
+    writes = flooded.of(WRITE).spans
+    assert not writes or flooded.of(WRITE).most(lambda span: span.path) == RECORD
 
 
 @pytest.mark.slow
 async def test_no_cap_is_ever_exceeded_whoever_floods_what(town: Town) -> None:
     seen = await town.live([WRITE, DRAFT], LOUDER, seconds=2)
-    writes = Seen([span for span in seen.spans if span.path != "/notes"], 0, 0, {})
+    writes = seen.of(WRITE)
     assert seen.most(lambda _: "all") == GLOBAL
     assert seen.most(lambda span: span.tenant) == TENANT
     assert writes.most(lambda _: "all") == WRITES

@@ -76,12 +76,14 @@ class Kept:
         for place in call.places:
             inherits = ghost in self.held.get(place, {})
             kept = not inherits and self.senior not in (None, call) and place in self.senior.places
-            known = self.lines[place].limit if place == heads and place in self.lines else None
+            line = self.lines.get(place)
+            known = line.limit if line and heads else None
             cap = known or call.cap(place)
             taken, own, other = self.mins(call, place, cap)
             passes = place == heads or inherits or self.senior is call or (own and not self.owned(own, place))
             held = len(self.holders(place, but=ghost)) + kept + taken
-            if (not passes and self.line(place)) or held >= cap.limit:
+            passes = passes or line is None or (heads != "" and line.may_pass(call))
+            if not passes or held >= cap.limit:
                 return place, other
         return "", ""
 

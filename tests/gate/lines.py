@@ -64,21 +64,29 @@ class Call:
 
 @dataclass
 class Level:
-    """Flows by pass, and the pass served last."""
+    """Flows by pass, what each had after its last turn, and the pass served last."""
 
     clock: int = 0
     passes: dict[str, int] = field(default_factory=dict)
+    debts: dict[str, int] = field(default_factory=dict)
 
     def order(self) -> list[str]:
         return sorted(self.passes, key=lambda flow: (self.passes[flow], flow))
 
-    def begin(self, flow: str, weight: int) -> None:
-        self.passes.setdefault(flow, self.clock + STRIDE // weight)
+    def pass_of(self, flow: str) -> int:
+        return self.passes.get(flow, max(self.debts.get(flow, 0), self.clock))
+
+    def begin(self, flow: str) -> None:
+        self.passes[flow] = self.pass_of(flow)
+
+    def in_turn(self, flow: str, weight: int) -> bool:
+        return self.pass_of(flow) <= min(self.passes.values()) + STRIDE // weight
 
     def charge(self, flow: str, weight: int) -> None:
+        self.debts[flow] = self.pass_of(flow) + STRIDE // weight
+        self.clock = min(self.passes.values())
         if flow in self.passes:
-            self.clock = min(self.passes.values())
-            self.passes[flow] += STRIDE // weight
+            self.passes[flow] = self.debts[flow]
 
 
 @dataclass
@@ -97,8 +105,8 @@ class Line:
         """Whether its flow begins to wait here."""
         flow = call.claim.flow
         begins = call.flow not in self.fifos
-        self.priorities.begin(flow.priority, flow.priority_weight)
-        self.tenants.setdefault(flow.priority, Level()).begin(flow.tenant, flow.tenant_weight)
+        self.priorities.begin(flow.priority)
+        self.tenants.setdefault(flow.priority, Level()).begin(flow.tenant)
         self.fifos.setdefault(call.flow, []).append(call)
         return begins
 
@@ -111,6 +119,18 @@ class Line:
         if not self.tenants[flow.priority].passes:
             del self.tenants[flow.priority]
             del self.priorities.passes[flow.priority]
+
+    def flow_in_turn(self, call: Call) -> bool:
+        flow = call.claim.flow
+        tenants = self.tenants.get(flow.priority)
+        return self.priorities.in_turn(flow.priority, flow.priority_weight) and (
+            tenants is None or tenants.in_turn(flow.tenant, flow.tenant_weight)
+        )
+
+    def may_pass(self, call: Call) -> bool:
+        """Whether a call whose turn it is elsewhere may go before those who stand here."""
+        fifo = self.fifos.get(call.flow, [])
+        return all(call.age < other.age for other in fifo) and self.flow_in_turn(call)
 
     def pay(self, call: Call) -> None:
         flow = call.claim.flow

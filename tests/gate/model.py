@@ -221,13 +221,14 @@ class Model(Kept):
             for call in self.calls.values()
             if call.state == "waiting" and call.bypassed >= BYPASSES and call.place != call.intent
         ]
-        if self.senior or not elders:
-            return False
-        oldest = min(elders, key=lambda call: (call.age, call.id))
-        self.step_out(oldest)
-        self.senior = oldest
-        freed.append(oldest.place)
-        return True
+        for elder in sorted([] if self.senior else elders, key=lambda call: (call.age, call.id)):
+            if all(self.lines[place].flow_in_turn(elder) for place in elder.places if place in self.lines):
+                self.step_out(elder)
+                self.senior = elder
+                freed.append(elder.place)
+                return True
+            elder.bypassed = BYPASSES - 1
+        return False
 
     def turn(self, place: str, owner: str) -> Call | None:
         if self.senior and self.senior.place == place:

@@ -5,7 +5,7 @@ from statistics import mean
 
 import pytest
 
-from sidecar.core.claim import AutoCap, Claim
+from sidecar.core.claim import AutoCap, Cap, Claim
 from tests.gate.scripts import Scripts, claim
 
 PLACE = "cap:tool:crm:write"
@@ -13,7 +13,8 @@ SERVICE_MS = 100
 
 
 def adaptive(call: str, least: int = 1, most: int = 200) -> Claim:
-    return claim(call, timeout_ms=600_000)._replace(caps=(AutoCap("tool:crm:write", least, most),))
+    caps = AutoCap("tool:crm:write", least, most), Cap("global", 1000)
+    return claim(call, timeout_ms=600_000)._replace(caps=caps)
 
 
 class Upstream:

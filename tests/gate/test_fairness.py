@@ -158,8 +158,13 @@ def test_a_background_call_that_waits_for_a_slot_keeps_no_entity_from_an_interac
 
 def crm(tenant: str, random: Random) -> Callable[[str], Claim]:
     """A write to one of thirty records: global 40, tenant 5, CRM writes 2, record 1."""
-    caps = {"global": 40, f"tenant:{tenant}": 5, "tool:crm:write": 2}
+    caps = {"tool:crm:write": 2, f"tenant:{tenant}": 5, "global": 40}
     return lambda call: claim(call, None, (f"deal:{random.randrange(30)}",), caps, tenant=tenant, depth=DEEP)
+
+
+def draft(tenant: str) -> Callable[[str], Claim]:
+    caps = {f"tenant:{tenant}": 5, "global": 40}
+    return lambda call: claim(call, None, (), caps, tenant=tenant, depth=DEEP)
 
 
 def test_of_twenty_tenants_one_may_be_fifty_times_louder_and_the_others_wait_no_longer(
@@ -204,6 +209,47 @@ def test_no_slot_idles_while_a_ticket_fits_and_no_ticket_starves(scripts: Script
     assert crowd.seniors
     assert min(len(agent.waits) for agent in agents) >= 8
     assert max(max(agent.waits) for agent in agents) <= 1_500
+
+
+@pytest.mark.parametrize("louder", [1, 50])
+def test_two_scarce_places_are_shared_fairly_and_neither_idles(scripts: Scripts, louder: int) -> None:
+    """All writes want one of 2 slots of the tool and of 40 in all; all drafts want one of the 40."""
+    random, threads = Random(7), {f"t{n:02}": 1 for n in range(19)} | {"loud": louder}
+    writes = {
+        name: [Agent(crm(name, random), hold_ms=60) for _ in range(many)] for name, many in threads.items()
+    }
+    drafts = {
+        name: [Agent(draft(name), hold_ms=400) for _ in range(3 * many)] for name, many in threads.items()
+    }
+    crowd = NoSlotIdles(
+        scripts, [agent for kind in (writes, drafts) for many in kind.values() for agent in many]
+    )
+    for number, agent in enumerate(crowd.agents):
+        agent.starts_ms = number % 401
+    crowd.run(12_000)
+    for kind, slots, hold_ms in ((writes, 2, 60), (drafts, 38, 400)):
+        fair = shares({"slots": slots * 12_000 / hold_ms}, dict.fromkeys(kind, Demand(("slots",))))
+        served = {name: sum(len(agent.waits) for agent in many) for name, many in kind.items()}
+        assert served == pytest.approx(fair, rel=0.15)
+        assert sum(served.values()) >= 0.95 * sum(fair.values())
+
+
+def test_equal_flows_get_equal_shares_whatever_their_names(scripts: Scripts) -> None:
+    """One thread each: who was served last of a round is back a moment after the next one has begun."""
+    agents = [Agent(asks(f"t{n:02}"), hold_ms=60, starts_ms=n) for n in range(20)]
+    Crowd(scripts, agents).run(20_000)
+    turns = [sum(wait > 0 for wait in agent.waits) for agent in agents]  # the first two find nobody there
+    assert max(turns) - min(turns) <= 1
+
+
+def test_who_waits_at_hot_entities_takes_no_slot_out_of_turn(scripts: Scripts) -> None:
+    """Each end of a call frees an entity and a slot at once, and an entity always has somebody who wants both."""
+    hot = [Agent(asks("hot", (f"deal:{n % 4}",))) for n in range(40)]
+    crowd = Crowd(scripts, hot + [Agent(asks("plain")) for _ in range(5)])
+    crowd.run(10_000)
+    served = crowd.served(by_tenant)
+    assert served["plain"] == pytest.approx(served["hot"], rel=0.02)
+    assert served.total() >= 2 * 10_000 / 30 * 0.99
 
 
 def test_names_that_somebody_invents_leave_nothing_behind(scripts: Scripts) -> None:

@@ -68,12 +68,12 @@ def test_what_was_offered_to_the_dead_goes_to_the_next() -> None:
 def test_who_waits_sees_any_other_flow_served_at_most_once_and_by_its_weight(
     steps: list[tuple[str, str]],
 ) -> None:
-    """The bound that `line.lua` states: 1 + weight(f) / w times, however flows come and go meanwhile."""
+    """Where nobody is ahead, 1 + weight(f) / w times, however flows come and go meanwhile."""
     weights = {"a": 1, "b": 2, "c": 3, "d": 8}
     level, seen = Level(), dict[str, Counter[str]]()
     for step, what in steps:
         if step == "come" and what not in seen:
-            level.begin(what, weights[what])
+            level.begin(what)
             seen[what] = Counter()
         elif step == "serve" and seen:
             first = level.order()[0]
@@ -86,3 +86,32 @@ def test_who_waits_sees_any_other_flow_served_at_most_once_and_by_its_weight(
         if gone in seen:
             del seen[gone], level.passes[gone]
         level = level if seen else Level()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["come", "come", "leave", "serve", "pass"]), st.sampled_from("abcd")))
+)
+@settings(deadline=None, max_examples=300)
+def test_who_begins_to_wait_owing_nothing_sees_any_other_flow_served_at_most_twice(
+    steps: list[tuple[str, str]],
+) -> None:
+    """The bound that `line.lua` states, where any flow may be a turn ahead, waiting or not."""
+    weights = {"a": 1, "b": 2, "c": 3, "d": 8}
+    level, seen = Level(), dict[str, Counter[str]]()
+    for step, what in steps:
+        if step == "come" and what not in level.passes:
+            if level.debts.get(what, 0) <= level.clock:
+                seen[what] = Counter()
+            level.begin(what)
+        elif step == "leave":
+            level.passes.pop(what, None)
+            seen.pop(what, None)
+        elif step in ("serve", "pass") and level.passes:
+            served = level.order()[0] if step == "serve" else what
+            if level.in_turn(served, weights[served]):
+                level.charge(served, weights[served])
+                seen.pop(served, None)
+                for others in seen.values():
+                    others[served] += 1
+                    assert others[served] <= 2
+        level = level if level.passes else Level()

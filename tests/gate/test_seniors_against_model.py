@@ -11,13 +11,15 @@ from sidecar.core.claim import Claim, Min
 from tests.gate.model import Model
 from tests.gate.scripts import Scripts, claim
 
-PLACES = ("lock:a", "lock:b", "lock:c", "cap:global", "cap:lane", "i:x")
+PLACES = (*(f"lock:{name}" for name in "abcde"), "cap:global", "cap:lane", "i:x")
 MINS = ((), (Min("lane", 1, lent=False),), (Min("lane", 2, lent=True),))
+
+SEEDS = 16
 
 
 def asked(random: Random, number: int, mins: tuple[Min, ...]) -> Claim:
-    locks = random.sample("abc", random.choice([1, 1, 1, 2, 3]))
-    caps = random.choice([{}, {"global": 2}, {"global": 2}, {"global": 2, "lane": 2}])
+    locks = random.sample("abcde", random.choice([1, 1, 1, 1, 1, 5]))
+    caps = random.choice([{}, {}, {"global": 3}, {"global": 3}, {"lane": 2, "global": 3}])
     intent = "x" if random.random() < 0.1 else None
     return claim(
         f"c{number:03}",
@@ -69,7 +71,7 @@ class Both:
 @pytest.mark.parametrize("mins", MINS, ids=["none", "kept", "lent"])
 def test_the_lua_does_what_the_model_says_of_seniors(scripts: Scripts, mins: tuple[Min, ...]) -> None:
     seniors = set()
-    for seed in range(5):
+    for seed in range(SEEDS):
         scripts.client.flushall()
         random, both = Random(seed), Both(scripts)
         for step in range(300):
@@ -85,4 +87,4 @@ def test_the_lua_does_what_the_model_says_of_seniors(scripts: Scripts, mins: tup
                 both.ask(f"c{step:03}", "ask")
             both.agree()
             seniors.add((seed, both.lua.senior()))
-    assert len(seniors) > 5 + 10
+    assert len(seniors) > SEEDS + 10

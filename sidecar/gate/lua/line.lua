@@ -1,21 +1,22 @@
 -- Who is next at a place.  The only file that knows about order.
 --
 -- Theory.  A line has two levels: priorities, in each the tenants, in each a FIFO by age.  On both levels the next flow
--- is the one with the least *pass*, and being served moves its pass on by 1/weight: stride scheduling (Waldspurger 1995),
--- which is self-clocked fair queueing (Golestani 1994) where every call costs the same.  So while two flows wait, their
--- grants are as their weights, whoever floods; workflows, runs and keys are no flows, so splitting into them gains nothing.
+-- is the one with the least *pass*, and a turn moves its pass on by 1/weight: stride scheduling (Waldspurger 1995) with
+-- the tags of start-time fair queueing (Goyal 1996).  A flow that begins to wait has the pass that its last turn left it,
+-- its debt, or the pass that was served last, whichever is more.  So while two flows wait their grants are as their
+-- weights, whoever floods; workflows, runs and keys are no flows, so splitting into them gains nothing; and of equal
+-- flows it is not the one with the first name, nor the one that is back soonest, that gets more.
 --
--- A flow that begins to wait starts one stride past the pass that was served last (the level's clock).  So it need not
--- be remembered when it stops: whatever it had was served at or below the clock.  A flow of which only the next call ever
--- waits can then not be first for ever, as it would be if it started at the least pass, by the order of names; and the
--- store keeps nothing of who does not wait.
+-- Unlike the textbook a grant needs several places at once.  Its flow is charged at every one of them where somebody
+-- waits, whether it waits there itself or not, else who is served through other lines would ride free.  And a turn at
+-- one place is good at the others, if there is room: it need not be the call's turn there, as long as its flow is no
+-- more than one turn ahead.  Without that a slot of a narrow place is lost whenever a wide one frees up with it, for the
+-- wide one's line takes that, and a ticket that needs two scarce places goes to and fro between their lines.  A head that
+-- is refused elsewhere moves there with its age and is charged nothing (see senior for what that could cost it).
 --
--- Unlike the textbook a grant needs several places at once.  It is charged at every one of them on which its flow waits,
--- else a flow served through other lines would ride free; and a head that is refused elsewhere moves there with its age
--- and is charged nothing (see senior for what that could cost it).
---
--- Bound.  Of W grants of one place, a flow of weight w that waits there all the time gets at least W*w/sum(weights) - 1 of
--- its level; and who begins to wait sees every other flow f served at most 1 + weight(f)/w times before it.
+-- Bound.  While two flows wait at a place, their grants there over their weights, w and v, differ by at most 1/w + 1/v, as
+-- in the textbook, and twice that where both may be a turn ahead.  Who begins to wait owing nothing sees every other flow
+-- served at most twice before it, once by its pass and once ahead of it.
 --
 -- l:<place> is a level of priorities, l:<place> <priority> of tenants, l:<place> <priority> <tenant> a ZSET of ids by age.
 -- Names have no space.
@@ -33,12 +34,12 @@ local function tenant_of(c)
 end
 
 local function join(place, c, id)
-  local tenant_weight, priority_weight, priority, tenant = flow_of(c)
+  local _, _, priority, tenant = flow_of(c)
   local line = P .. "l:" .. place
   local tenants = line .. " " .. priority
   if call("EXISTS", tenants .. " " .. tenant) == 0 then
-    begin(line, priority, priority_weight)
-    begin(tenants, tenant, tenant_weight)
+    begin(line, priority)
+    begin(tenants, tenant)
     set_pace(pace_key(place, priority, tenant), 0)
   end
   call("ZADD", tenants .. " " .. tenant, c[AGE], id)
@@ -75,9 +76,23 @@ end
 local function pay_at(place, c, cost)
   local tenant_weight, priority_weight, priority, tenant = flow_of(c)
   local line = P .. "l:" .. place
-  if charge(line, priority, priority_weight / cost) then
-    charge(line .. " " .. priority, tenant, tenant_weight / cost)
-  end
+  charge(line, priority, priority_weight / cost)
+  charge(line .. " " .. priority, tenant, tenant_weight / cost)
+end
+
+-- Whether it is the turn of the call's flow, or would be after one more of its own; of the call itself, where none of its
+-- flow is older.
+local function flow_in_turn(place, c)
+  local tenant_weight, priority_weight, priority, tenant = flow_of(c)
+  local line = P .. "l:" .. place
+  return in_turn(line, priority, priority_weight) and in_turn(line .. " " .. priority, tenant, tenant_weight)
+end
+
+local function may_pass(place, c)
+  local _, _, priority, tenant = flow_of(c)
+  local fifo = P .. "l:" .. place .. " " .. priority .. " " .. tenant
+  local oldest = call("ZRANGE", fifo, 0, 0, "WITHSCORES")[2]
+  return (not oldest or tonumber(oldest) > c[AGE]) and flow_in_turn(place, c)
 end
 
 -- A call goes: its flow pays wherever it waits, at a rate for each token that it takes.

@@ -5,8 +5,8 @@
 --   granted   its request may be on its way
 --   waiting   in one line, holding nothing
 --   lapsed    nobody renewed it; its locks stay until the request must be over
--- Its places are what it needs, in canonical order: locks, caps, rates, a pause.  Locks come first, so that calls that
--- wait for one hot entity stand at that entity and not in front of everybody else's caps.
+-- Its places are what it needs, in canonical order: locks, caps, rates, a pause, and of them first what fewest share.  So
+-- calls that wait for one hot entity stand at that entity and not in front of everybody else's caps.
 local P, call = KEYS[1], redis.call
 local now = tonumber(ARGV[1])
 if not now then

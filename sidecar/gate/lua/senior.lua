@@ -4,6 +4,11 @@
 -- bypass.  After BYPASSES of them it is an elder, and the oldest elder is the senior.  It stands in no line; one
 -- slot of each place it needs is kept for it as it frees up, and it is tried when the place that refused it last is
 -- freed.  So it waits at most about the longest hold of each, and since there is one at a time, no two can deadlock.
+--
+-- It is passed over only when its flow's turn has come and goes by, and what it gets in the end its flow pays for.  So
+-- seniority moves turns and adds none: an elder whose flow has had more than a turn too many at one of its places is
+-- none until it is passed over again, or who floods, whose tickets are the oldest, would be served by age.
+--
 -- Nothing is kept of a rate or a pause, which only time opens, nor for a ticket that waits for one.
 --
 -- elders is a ZSET of ids by age; the senior's score is 0, below every age.

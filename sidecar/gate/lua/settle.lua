@@ -58,8 +58,9 @@ if stays then
   quarantine(c, id)
 end
 
--- Limits that move are words, and come last.  They learn from every ending, rates only from one that sent nothing.
-local learns, last = false, #c
+-- Limits that move are words: the first cap's, and those that come last.  They learn from every ending, rates only from
+-- one that sent nothing.
+local learns, last = string.find(c[caps_of(c) + 1] or "", "^auto"), #c
 while last > PLACES and string.find(c[last], "^%a") do
   learns = learns or ending == "not_sent" or string.sub(c[last], 1, 4) ~= "rate"
   last = last - 2
