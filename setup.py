@@ -9,8 +9,8 @@ import os
 from setuptools import setup
 
 COMPILED = [
-    "core/call", "core/claim", "core/derive", "core/downstream", "core/content", "core/field", "core/fleet",
-    "core/headers", "core/identity", "core/index", "core/judge", "core/outbound", "core/outcome",
+    "core/call", "core/claim", "core/client", "core/derive", "core/downstream", "core/content", "core/field",
+    "core/fleet", "core/headers", "core/identity", "core/index", "core/judge", "core/outbound", "core/outcome",
     "core/pattern", "core/refusal", "core/route", "core/selector", "core/table", "core/template",
     "core/view",
     "gate/answers", "gate/gate", "gate/keeper", "gate/keyspace", "gate/lease", "gate/link", "gate/store",

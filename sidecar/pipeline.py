@@ -22,6 +22,7 @@ from typing import Final
 
 from sidecar.core.call import AgentGone, Answer
 from sidecar.core.claim import Claim, Replay
+from sidecar.core.client import client_of
 from sidecar.core.config import Config
 from sidecar.core.derive import derive
 from sidecar.core.headers import Departures, outbound_body
@@ -64,6 +65,7 @@ class Pipeline:
         """Serve calls by ``plan`` from now on."""
         self.plan = plan
         self.departures = Departures(plan.identity.strip)
+        self.clients = {site.tool.name: site.tool.clients for site in plan.table.sites}
         for site in plan.table.sites:
             for route in (*site.routes, site.read, site.write):
                 self._meters(route)  # so that its series begin at zero
@@ -196,7 +198,10 @@ class Pipeline:
     def _refuse(self, agent: Agent, story: Story, no: Refusal) -> None:
         story.refused(no)
         route = "" if story.route == UNMATCHED else story.route
-        agent.reply(no.as_answer(story.call.id, route))
+        client = client_of(self.clients.get(story.tool, ()), story.call.headers)
+        answer = no.as_answer(story.call.id, route, client)
+        story.reply_status = answer.status
+        agent.reply(answer)
 
     def _end(self, story: Story) -> None:
         story.end(monotonic())

@@ -22,6 +22,8 @@ ROUTES = """
 version: 1
 tool: crm
 hosts: [crm.test]
+clients:
+  - {user_agent: "Eager/*", statuses: {409: 422}}
 routes:
   - name: deal.update
     match: {method: PATCH, path: "/deals/{id}"}
@@ -265,6 +267,17 @@ async def test_observe_never_refuses_and_says_what_it_would_have_done(street: St
     street.admits = refuse
     assert (await street.walk("POST", "http://crm.test/watched"))[-1] == "finish"
     assert (street.stories[0].would, street.stories[0].ungated) == ("locked", "observe")
+
+
+async def test_a_refusal_is_told_in_the_clients_own_signs(street: Street) -> None:
+    def refuse(claim: Claim) -> None:
+        raise Refusal("outcome-unknown", "An earlier attempt may have been applied.")
+
+    street.admits = refuse
+    assert (await street.walk("PATCH", "http://crm.test/deals/7"))[-1] == "reply   409 refused"
+    eager = await street.walk("PATCH", "http://crm.test/deals/7", User_Agent="Eager/1.0")
+    assert eager[-1] == "reply   422 refused"
+    assert [story.reply_status for story in street.stories] == [409, 422]
 
 
 async def test_draining_refuses_side_effects_and_lets_reads_pass(street: Street) -> None:

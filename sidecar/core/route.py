@@ -9,6 +9,7 @@ from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from sidecar.core.claim import Rate
+from sidecar.core.client import Client
 from sidecar.core.condition import Condition
 from sidecar.core.cost import Cost
 from sidecar.core.fleet import Limit, Standing
@@ -119,6 +120,8 @@ class Tool:
     """``header:NAME`` or ``query:NAME`` (names in lower case for headers): what tells one account from
     another."""
     downstream: DownstreamKey | None = None
+    clients: tuple[Client, ...] = ()
+    """How its SDKs are told no; the first that fits."""
 
     @property
     def rates(self) -> tuple[Rate, ...]:

@@ -50,7 +50,7 @@ SIDECAR: list[tuple[str, str]] = [
     (
         "version: 1\nzzz: {}",
         (
-            "2:1: unknown field 'zzz'; known are caps, clients, drain, egress, identity, lanes, "
+            "2:1: unknown field 'zzz'; known are caps, drain, egress, identity, lanes, "
             "limits, listen, log, mode, "
             "priorities, queue, store, tenants, timeouts, tls, users, version"
         ),
@@ -192,7 +192,6 @@ SIDECAR: list[tuple[str, str]] = [
             "tunnelled blind, and the reverse form is gated"
         ),
     ),
-    ("version: 1\nclients: {}", "2:1: 'clients' is not available in this version; remove it"),
     ("version: 1\nmode: observ", "2:7: mode: 'observ' is not enforce or observe; did you mean 'observe'?"),
     ("version: 1\nlog: {level: loud}", "2:14: log.level: 'loud' is not debug, info, warning or error"),
     (
@@ -264,6 +263,18 @@ TOOL: list[tuple[str, str]] = [
     (
         HEAD + "credential: [header:A, cookie:b]",
         "5:24: credential[1]: 'cookie:b' is not a place; write header:NAME or query:NAME",
+    ),
+    (
+        HEAD + "clients: [{header: X-Retry}]",
+        "5:11: missing field 'user_agent' in clients[0]",
+    ),
+    (
+        HEAD + "clients: [{user_agent: a, header: Retry-After}]",
+        "5:35: clients[0].header: 'Retry-After' has another meaning; name the field that the SDK looks for",
+    ),
+    (
+        HEAD + "clients: [{user_agent: a, statuses: {5xx: 200}}]",
+        "5:43: clients[0].statuses.5xx: '200' must be from 400 to 599",
     ),
     (
         HEAD + "downstream_key: {retention: 1h}",
@@ -688,6 +699,15 @@ def test_statuses_are_classes_and_numbers() -> None:
     statuses = route_of(ROUTE + "    store: {statuses: [2xx, 404, 4xx]}").store.statuses
     assert {200, 299, 404, 400} <= statuses
     assert not {401, 407, 408, 425, 429, 500} & statuses
+
+
+def test_one_status_of_a_client_counts_before_its_class() -> None:
+    text = (
+        HEAD + "clients: [{user_agent: 'A/*', statuses: {503: 429, 5xx: 409}, header: X}, {user_agent: b}]\n"
+    )
+    first, second = compiled(text).sites[0].tool.clients
+    assert [first.statuses.get(status) for status in (499, 500, 503, 599)] == [None, 409, 429, 409]
+    assert (first.header, first.retry, second.statuses) == ("X", "retryable", {})
 
 
 def test_an_upstream_key_or_a_replacing_method_allows_to_send_again() -> None:

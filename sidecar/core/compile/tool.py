@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeVar
 
 from sidecar.core import route as run
 from sidecar.core.claim import Rate
+from sidecar.core.client import Client, pattern
 from sidecar.core.condition import Condition
 from sidecar.core.config import Process
 from sidecar.core.cost import Cost
@@ -24,6 +25,14 @@ REPLACING = frozenset({"PUT", "DELETE"})
 """Applied twice they leave what they leave applied once (RFC 9110 section 9.2.2)."""
 
 KEY_PLACES: Final[tuple[Literal["header", "query", "body"], ...]] = ("header", "query", "body")
+
+TAKEN = frozenset(
+    {
+        *("connection", "content-length", "content-type", "date", "transfer-encoding"),
+        *("proxy-authenticate", "proxy-status", "retry-after", "sidecar-verdict"),
+    }
+)
+"""Fields that a refusal has already, or that frame it."""
 
 _CEL_PLACE = re.compile(r"\b1:(\d+): ")
 
@@ -96,7 +105,19 @@ def _tool(report: Report, file: schema.ToolFile, process: Process) -> run.Tool:
             filter(None, (_credential(report, index, text) for index, text in enumerate(file.credential)))
         ),
         downstream=_downstream(report, file.downstream_key),
+        clients=tuple(_client(report, index, client) for index, client in enumerate(file.clients)),
     )
+
+
+def _client(report: Report, index: int, file: schema.Client) -> Client:
+    if file.header is not None and file.header.lower() in TAKEN:
+        report.value(
+            ("clients", index, "header"), "has another meaning; name the field that the SDK looks for"
+        )
+    by_class = {text: said for text, said in file.statuses.items() if text.endswith("xx")}
+    statuses = {int(text[0]) * 100 + rest: said for text, said in by_class.items() for rest in range(100)}
+    statuses |= {int(text): said for text, said in file.statuses.items() if text not in by_class}
+    return Client(pattern(file.user_agent), file.retry, file.header or "", statuses)
 
 
 def _credential(report: Report, index: int, text: str) -> str | None:

@@ -261,4 +261,3 @@ class SidecarFile(Fields):
     limits: Limits = field({}, "Bounds on what an agent may send.")
     timeouts: Timeouts = field({}, "How long the wire waits.")
     drain: Wait = field("25s", "On SIGTERM: how long calls in flight may take to finish.")
-    clients: Any = field(None, "How the agents' HTTP clients are known.")
