@@ -170,10 +170,15 @@ class Pipeline:
             story.upstream_s = monotonic() - began_s
 
     async def tunnel(self, agent: Agent, story: Story) -> None:
-        """A blind tunnel: who may go where is checked, and what passes inside is not seen."""
+        """Who may go where is checked.  What passes inside a blind tunnel is not seen; inside one to a tool, where we
+        have an authority, it is calls again, and each comes this way by itself."""
         plan, call = self.plan, agent.call
         story.identity = plan.identity.identify(call)
         plan.table.match(call)
+        if plan.table.opens(call):
+            story.verdict, story.ungated = "executed", "intercept"
+            agent.intercept()
+            return
         upstream = await self.upstream.connect(call.host, call.port, CONNECT_MS)
         story.verdict, story.ungated = "executed", "tunnel"
         await agent.tunnel(upstream)
@@ -205,6 +210,8 @@ class Pipeline:
 
     def _end(self, story: Story) -> None:
         story.end(monotonic())
+        if story.ungated == "intercept":  # no call, and counted by the wire once it is known what it leads to
+            return
         if story.ungated == "tunnel":  # its length is the agent's own affair
             self.meters.ungated(UNMATCHED, "tunnel")
             return

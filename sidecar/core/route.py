@@ -13,6 +13,7 @@ from sidecar.core.client import Client
 from sidecar.core.condition import Condition
 from sidecar.core.cost import Cost
 from sidecar.core.fleet import Limit, Standing
+from sidecar.core.outbound import Trust
 from sidecar.core.pattern import EVERYTHING, HostPattern, PathPattern
 from sidecar.core.template import Template
 
@@ -112,6 +113,8 @@ class Tool:
     """Where its calls go; None: to the host that each call names."""
     timeout_ms: int = 30_000
     connect_timeout_ms: int = 5_000
+    trust: Trust | None = None
+    """None: as of every other upstream."""
     caps: Mapping[str, Limit] = field(default_factory=dict)
     """Lane name to the most calls in that lane, the whole fleet."""
     rate: tuple[int, int] | None = None

@@ -186,11 +186,8 @@ SIDECAR: list[tuple[str, str]] = [
         "2:17: egress.allow: '10.1.0.0/16' must be a list; write [...]",
     ),
     (
-        "version: 1\ntls: {ca_cert: a, ca_key: b}",
-        (
-            "2:1: 'tls' is not available in this version; remove it; HTTPS through CONNECT is "
-            "tunnelled blind, and the reverse form is gated"
-        ),
+        "version: 1\ntls: {ca_cert: a}",
+        "2:1: 'ca_cert' and 'ca_key' belong together; write both, or neither",
     ),
     ("version: 1\nmode: observ", "2:7: mode: 'observ' is not enforce or observe; did you mean 'observe'?"),
     ("version: 1\nlog: {level: loud}", "2:14: log.level: 'loud' is not debug, info, warning or error"),

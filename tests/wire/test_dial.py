@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from sidecar.core.outbound import Trust
 from sidecar.core.refusal import Refusal
 from sidecar.wire.dial import Dialer
 from sidecar.wire.egress import Egress
@@ -127,7 +128,7 @@ async def dial(
     timeout_ms: int = 5000,
 ) -> Held:
     return await Dialer(resolver).dial(
-        Held, host, port, tls=False, connect_timeout_ms=connect_timeout_ms, timeout_ms=timeout_ms
+        Held, host, port, connect_timeout_ms=connect_timeout_ms, timeout_ms=timeout_ms
     )
 
 
@@ -180,7 +181,7 @@ async def test_a_name_is_verified_and_told_by_name(authority: Authority) -> None
     async with stage(says(OK), tls=context) as it:
         dialer = Dialer(Resolver(LOOPBACK, names_of_this_machine), str(authority.bundle))
         held = await dialer.dial(
-            Held, "crm.test.", it.port, tls=True, connect_timeout_ms=2000, timeout_ms=5000
+            Held, "crm.test.", it.port, trust=Trust(), connect_timeout_ms=2000, timeout_ms=5000
         )
         held.close()
         assert asked == ["crm.test"]

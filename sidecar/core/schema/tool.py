@@ -60,6 +60,18 @@ class Client(Fields):
     )
 
 
+class ToolTls(Fields):
+    """How this tool's upstream and the sidecar prove themselves. Relative paths begin at the configuration folder."""
+
+    upstream_ca: Text | None = field(
+        None, "What the upstream is verified against, PEM. Default: `tls.upstream_ca` in `sidecar.yaml`."
+    )
+    client_cert: Text | None = field(
+        None, "The certificate that we show to an upstream that asks for one, PEM, with those below its root."
+    )
+    client_key: Text | None = field(None, "Its key, PEM without a passphrase.")
+
+
 class Match(Fields):
     """Which calls a route is for. Everything given must hold."""
 
@@ -189,6 +201,7 @@ class ToolFile(Fields):
         "Whose calls it takes: `api.example.com`, `*.example.com`, with `:PORT` where it is not the usual one.",
     )
     upstream: Url | None = field(None, "Where its calls go. Default: the host that the call names.")
+    tls: ToolTls = field({}, "Certificates of its upstream and for it. An upstream is always verified.")
     timeout: Duration = field("30s", "From the first attempt to connect until the last byte of the answer.")
     connect_timeout: Duration | None = field(None, "Default: `timeouts.connect` in `sidecar.yaml`.")
     body_limit: Size | None = field(
