@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ from sidecar.core.claim import Claim, Flow, Replay
 from sidecar.core.outbound import Outbound
 from sidecar.core.outcome import NOT_SENT, Outcome
 from sidecar.core.refusal import Refusal
+from sidecar.core.table import Table
 from sidecar.pipeline import Pipeline
 from sidecar.settings import load
 from sidecar.telemetry.meters import Meters
@@ -176,6 +178,9 @@ class FakeAgent:
     async def tunnel(self, upstream: object) -> None:
         self.street.log.append("tunnel")
 
+    def intercept(self) -> None:
+        self.street.log.append("intercept")
+
 
 @pytest.fixture
 def street(tmp_path: Path) -> Street:
@@ -313,6 +318,15 @@ async def test_an_agent_that_left_an_ungated_read_gets_nothing_more(street: Stre
 async def test_connect_is_checked_and_then_blind(street: Street) -> None:
     assert await street.walk("CONNECT", "http://crm.test/") == ["connect crm.test:80", "tunnel"]
     assert street.stories == []
+
+
+async def test_connect_to_a_tool_is_opened_where_there_is_an_authority(street: Street) -> None:
+    plan = street.pipeline.plan
+    street.pipeline.obey(replace(plan, table=Table(plan.sites, plan.process.fleet, intercepts=True)))
+    assert await street.walk("CONNECT", "http://crm.test/") == ["intercept"]
+    street.log.clear()
+    assert await street.walk("CONNECT", "http://elsewhere.test/") == ["connect elsewhere.test:80", "tunnel"]
+    assert street.stories == [], "neither is a call"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sidecar.wire.proof import signed_hosts
 from sidecar.wire.trust import TrustError
 
 ca = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="The authority that interception signs with."
+    name="ca", add_completion=False, no_args_is_help=True, help="The authority that interception signs with."
 )
 
 Folder = Annotated[

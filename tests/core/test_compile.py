@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sidecar.core.call import Identity
 from sidecar.core.claim import AutoCap, Rate
 from sidecar.core.compile.folder import File, compile_config
-from sidecar.core.config import Config
+from sidecar.core.config import Config, Tls
 from sidecar.core.fleet import Tenant
+from sidecar.core.outbound import Trust
 from sidecar.core.problems import ConfigError
 from sidecar.core.route import Lane, Route
 
@@ -210,6 +211,10 @@ def test_a_mistake_in_the_sidecar_file(text: str, line: str) -> None:
 
 
 TOOL: list[tuple[str, str]] = [
+    (
+        HEAD + "tls: {client_cert: a}",
+        "5:1: 'client_cert' and 'client_key' belong together; write both, or neither",
+    ),
     ("version: 1\nhosts: [a.b]", "1:1: missing field 'tool'"),
     (
         "version: 1\ntool: crm",
@@ -525,6 +530,15 @@ def test_a_value_of_the_environment_is_named_by_its_variable() -> None:
     assert line.startswith("routes/a.yaml:5:10: timeout: the value of ${S} is not a duration; write a number")
 
 
+def test_paths_of_certificates_begin_at_the_folder() -> None:
+    config = compiled(
+        HEAD + "tls: {upstream_ca: ca.pem, client_cert: /etc/me.crt, client_key: me.key}",
+        sidecar="version: 1\ntls: {ca_cert: own/ca.crt, ca_key: /etc/ca.key}",
+    )
+    assert config.process.tls == Tls("folder/own/ca.crt", "/etc/ca.key", "")
+    assert config.sites[0].tool.trust == Trust("folder/ca.pem", "/etc/me.crt", "folder/me.key")
+
+
 BLIND = "routes/a.yaml:3:1: warning: CONNECT to crm.test is tunnelled blind, not gated; "
 WAYS = "use http://127.0.0.1:8080/_tool/crm/... or http://crm.test/..."
 
@@ -631,6 +645,7 @@ WARNINGS: list[tuple[str, str, Sequence[str]]] = [
         HEAD.replace("http://", "https://"),
         [BLIND + WAYS],
     ),
+    ("version: 1\ntls: {ca_cert: a, ca_key: b}", HEAD.replace("http://", "https://"), []),
     (
         "version: 1",
         HEAD.replace("upstream: http://crm.test\n", ""),
