@@ -17,7 +17,8 @@ COMPILED = [
     "gate/waiting", "gate/words",
     "telemetry/instruments", "telemetry/meters", "telemetry/story",
     "wire/body", "wire/channel", "wire/connection", "wire/exchange", "wire/head", "wire/intake",
-    "wire/lines", "wire/pool", "wire/reply", "wire/request", "wire/response", "wire/shared", "wire/upstream",
+    "wire/lines", "wire/opening", "wire/pool", "wire/reply", "wire/request", "wire/response", "wire/shared",
+    "wire/tls", "wire/upstream",
     "pipeline",
 ]  # fmt: skip
 

@@ -22,7 +22,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from sidecar.wire.certificates import Key, Signer, new_leaf, permits
+from sidecar.wire.certificates import SKEW, Key, Signer, new_leaf, permits
 from sidecar.wire.trust import TrustError
 
 LIFE = timedelta(hours=24)
@@ -36,6 +36,8 @@ MOST = 256
 
 class _Kept(NamedTuple):
     context: ssl.SSLContext
+    from_s: float
+    """Earlier than this the clock was wrong when the leaf was made, or is wrong now."""
     until_s: float
 
 
@@ -86,7 +88,7 @@ class Authority:
         """
         now_s = self._clock()
         kept = self._kept.get(host)
-        if kept is None or kept.until_s <= now_s:
+        if kept is None or not kept.from_s <= now_s < kept.until_s:
             kept = self._kept[host] = self._made(host, datetime.fromtimestamp(now_s, UTC))
             if len(self._kept) > MOST:
                 self._kept.popitem(last=False)
@@ -102,7 +104,8 @@ class Authority:
         with _file(new_leaf(host, self._signer, now, end) + self._chain) as path:
             context.load_cert_chain(path)
         context.sni_callback = self._asked(host)
-        return _Kept(context, (end - RENEWED).timestamp() if end - RENEWED > now else end.timestamp())
+        until = end - RENEWED if end - RENEWED > now else end
+        return _Kept(context, (now - SKEW).timestamp(), until.timestamp())
 
     def _asked(self, host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], None]:
         def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:

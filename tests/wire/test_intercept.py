@@ -458,6 +458,8 @@ async def test_a_leaf_is_made_once_and_again_before_it_expires(ca: Ca) -> None:
     assert second is not first
     now_s += 15 * 3600
     assert authority.context("crm.test") is second
+    now_s -= 24 * 3600  # a clock that was ahead is put right: what it made is not valid yet
+    assert authority.context("crm.test") is not second
 
 
 async def test_no_leaf_outlives_its_authority(ca: Ca) -> None:
