@@ -51,6 +51,7 @@ format: $(READY)
 bench: $(COMPILED)
 	tests/tools.sh
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.tls
 
 soak: $(READY)
 	tests/tools.sh
