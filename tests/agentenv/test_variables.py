@@ -1,5 +1,6 @@
 """What an agent's environment must say, and how it is spelled for whoever reads it."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sidecar import agentenv
 from sidecar.agentenv.spell import spelled
 from sidecar.agentenv.variables import Authority, Variable, applied, proxy_url, unproxied, variables
 from sidecar.core.fleet import Fleet
@@ -133,3 +135,16 @@ def test_kubernetes_reads_back_every_value_and_expands_none() -> None:
 def test_an_env_file_is_bare_where_that_does() -> None:
     wanted = [Variable("A", "http://u:t@h:1"), Variable("B", "a b"), Variable("C", "it's $5")]
     assert spelled(wanted, "dotenv") == "A=http://u:t@h:1\nB='a b'\nC=\"it's \\$5\"\n"
+
+
+def test_every_variable_is_told_of_in_the_manual() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "clients.md").read_text()
+    named = set(told(authority=AUTHORITY, shims=Path("/shim")))
+    assert {name for name in named if f"`{name}`" not in page} == set()
+
+
+@pytest.mark.parametrize("file", ["shim/python/sitecustomize.py", "probes/python.py"])
+def test_what_runs_in_an_agents_interpreter_is_no_newer_than_that(file: str) -> None:
+    text = (Path(agentenv.__file__).parent / file).read_text()
+    ast.parse(text, feature_version=(3, 8))
+    assert not re.search(r"^async with \(|\bwith \($|: (dict|list|tuple)\[|\bmatch .*:$", text, re.MULTILINE)

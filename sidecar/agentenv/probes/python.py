@@ -47,11 +47,9 @@ def _aiohttp(url: str, headers: Any) -> Reply:
 
     async def get() -> Reply:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, headers=headers) as answer,
-        ):
-            return answer.status, answer.headers
+        async with aiohttp.ClientSession(timeout=timeout) as session:  # noqa: SIM117 - parentheses came with 3.10
+            async with session.get(url, headers=headers) as answer:
+                return answer.status, answer.headers
 
     return asyncio.run(get())
 
