@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from sidecar.core.call import Answer, Headers
 from sidecar.core.refusal import Refusal
@@ -413,7 +415,12 @@ async def test_a_drained_listener_closes_what_is_idle_inside(ca: Ca) -> None:
         await quiet(it.listener)
 
 
-async def test_an_upgrade_inside_becomes_a_tunnel(ca: Ca) -> None:
+UPGRADE = b"GET /ws HTTP/1.1\r\nHost: crm.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+@contextlib.asynccontextmanager
+async def upgrading(ca: Ca) -> AsyncIterator[tuple[Opened, "asyncio.Queue[Agent]"]]:
+    """A listener whose upstream switches protocols, and the upstream's ends of the connections."""
     accepted: asyncio.Queue[Agent] = asyncio.Queue()
     server = await asyncio.start_server(lambda *ends: accepted.put_nowait(Agent(*ends)), "127.0.0.1", 0)
 
@@ -427,9 +434,13 @@ async def test_an_upgrade_inside_becomes_a_tunnel(ca: Ca) -> None:
         _, held = await asyncio.get_running_loop().create_connection(Held, *address)
         await exchange.tunnel(held)
 
-    asked = b"GET /ws HTTP/1.1\r\nHost: crm.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    async with server, opened(ca.load(), handler=switch) as it, inside(it.listener, ca.client()) as near:
-        await near.say(asked)
+    async with server, opened(ca.load(), handler=switch) as it:
+        yield it, accepted
+
+
+async def test_an_upgrade_inside_becomes_a_tunnel(ca: Ca) -> None:
+    async with upgrading(ca) as (it, accepted), inside(it.listener, ca.client()) as near:
+        await near.say(UPGRADE)
         assert parsed(await near.until(b"\r\n\r\n"))[0] == 101
         other = await accepted.get()
         await near.say(b"frame")
@@ -439,6 +450,26 @@ async def test_an_upgrade_inside_becomes_a_tunnel(ca: Ca) -> None:
         assert await near.rest() == b"last words"
         near.writer.close()
         assert await other.rest() == b""
+        other.writer.close()
+        await quiet(it.listener)
+
+
+async def test_in_a_tunnel_inside_the_upstream_may_finish_before_the_agent(ca: Ca) -> None:
+    tls, incoming, outgoing = memory(ca.client())
+    async with upgrading(ca) as (it, accepted), agent(it.listener) as near:
+        await near.say(CONNECT)
+        await near.until(b"\r\n\r\n")
+        await shaken(near, tls, incoming, outgoing)
+        tls.write(UPGRADE)
+        await near.say(outgoing.read())
+        assert (await decrypted(near, tls, incoming)).startswith(b"HTTP/1.1 101")
+        other = await accepted.get()
+        other.finish()
+        assert await decrypted(near, tls, incoming) == b"", "no close_notify"
+        tls.write(b"all of it")
+        tls.unwrap()
+        await near.say(outgoing.read())
+        assert await other.rest() == b"all of it"
         other.writer.close()
         await quiet(it.listener)
 
@@ -462,11 +493,34 @@ async def test_a_leaf_is_made_once_and_again_before_it_expires(ca: Ca) -> None:
     assert authority.context("crm.test") is not second
 
 
+def leaf(context: ssl.SSLContext) -> x509.Certificate:
+    """What a server with ``context`` shows, valid now or not."""
+    looking = ssl.create_default_context()
+    looking.check_hostname, looking.verify_mode = False, ssl.CERT_NONE
+    client, incoming, outgoing = memory(looking)
+    server = context.wrap_bio(outgoing, incoming, server_side=True)
+    for _ in range(2):
+        for side in (client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    return x509.load_der_x509_certificate(client.getpeercert(binary_form=True) or b"")
+
+
+async def test_a_leaf_says_what_it_is_for_and_for_how_long(ca: Ca) -> None:
+    shown = leaf(ca.load().context("crm.test"))
+    left = shown.not_valid_after_utc - datetime.now(UTC)
+    assert timedelta(hours=23) < left <= timedelta(hours=24)
+    names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["crm.test"]
+    assert isinstance(shown.public_key(), EllipticCurvePublicKey)
+
+
 async def test_no_leaf_outlives_its_authority(ca: Ca) -> None:
     now_s = datetime.now(UTC).timestamp() + 8.9 * 24 * 3600
     authority = ca.load(lambda: now_s)
-    first = authority.context("crm.test")
-    assert authority.context("crm.test") is first
+    context = authority.context("crm.test")
+    assert authority.context("crm.test") is context
+    assert leaf(context).not_valid_after_utc == authority.certificate.not_valid_after_utc
     assert any("expires on" in doubt for doubt in authority.doubts([]))
 
 
