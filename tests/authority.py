@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 DAY = datetime.timedelta(days=1)
@@ -45,10 +45,15 @@ class Authority:
         )
         return both
 
+    def intermediate(self, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> x509.Certificate:
+        """An authority below this one."""
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority below")])
+        return self._signed(name, key, x509.BasicConstraints(ca=True, path_length=0))
+
     def _signed(
         self,
         subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
+        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
         extension: x509.ExtensionType,
         expired: bool = False,
     ) -> x509.Certificate:

@@ -1,8 +1,8 @@
 """What came of CONNECTs that were to be opened: counted each, and complained of in words where no call came of it.
 
 A client that does not trust our authority makes no call, so but for this nobody would hear of it.  Many say so in an
-alert; Node, which looks at a certificate after the handshake, just leaves.  A client that is refused tries again and
-again, so the same complaint about the same host is written once in ``AGAIN_S``.
+alert; Node and asyncio just leave.  A client that is refused tries again and again, so the same complaint about the
+same host is written once in ``AGAIN_S``.
 """
 
 import logging
@@ -30,7 +30,7 @@ _WORDS: Final = {
     "left-in-handshake": "hung up in the middle of the handshake; likely it does not trust the sidecar's authority. "
     f"{_TRUST}",
     "left-without-call": "hung up after the handshake, without a call; likely it does not trust the sidecar's "
-    f"authority (Node looks at it this late). {_TRUST}",
+    f"authority (some look at it this late). {_TRUST}",
     "handshake-timeout": "did not finish the handshake in time",
     "handshake-failed": "failed in the handshake",
     "silent": "sent nothing after its CONNECT; a protocol in which the server speaks first cannot be intercepted",

@@ -249,3 +249,17 @@ def test_the_key_is_for_its_owner_alone(tmp_path: Path) -> None:
     shown = json.loads(command("ca", "show", "--out", str(tmp_path / "own"), "--json").stdout)
     assert shown["signs_for"] == []
     assert len(shown["fingerprint_sha256"]) == 95
+
+
+def test_who_intercepts_nothing_pays_nothing_for_it() -> None:
+    code = (
+        "import sys, sidecar.app; from pathlib import Path; from sidecar.settings import load; "
+        "from sidecar.wire.proof import proven; print(proven(load(Path(sys.argv[1]), {})), *sys.modules)"
+    )
+    config = Path(__file__).parents[2] / "config"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(config)], check=True, capture_output=True, text=True
+    )
+    authority, *modules = ran.stdout.split()
+    assert authority == "None"
+    assert "cryptography.x509" not in modules

@@ -12,17 +12,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from sidecar.core.call import Answer, Headers
 from sidecar.core.refusal import Refusal
 from sidecar.wire.authority import Authority
 from sidecar.wire.body import Body
-from sidecar.wire.certificates import new_authority
+from sidecar.wire.certificates import Signer, new_authority, new_leaf
 from sidecar.wire.exchange import Exchange
 from sidecar.wire.held import Held
 from sidecar.wire.listener import Listener
 from sidecar.wire.response import LiveAnswer
 from sidecar.wire.shared import Limits
+from sidecar.wire.trust import TrustError
+from tests import authority as authorities
 from tests.wire.agents import PATIENCE_S, Agent, Far, Handle, agent, parsed, port, problem, quiet
 
 CONNECT = b"CONNECT crm.test:443 HTTP/1.1\r\nHost: crm.test:443\r\n\r\n"
@@ -359,7 +370,7 @@ async def test_a_client_that_leaves_without_a_call_is_told_of(
         async with inside(it.listener, ca.client()):
             pass
         assert await it.result() == ("crm.test", "left-without-call")
-        assert "Node looks at it this late" in caplog.text
+        assert "some look at it this late" in caplog.text
         await quiet(it.listener)
 
 
@@ -413,7 +424,12 @@ async def test_a_drained_listener_closes_what_is_idle_inside(ca: Ca) -> None:
         await quiet(it.listener)
 
 
-async def test_an_upgrade_inside_becomes_a_tunnel(ca: Ca) -> None:
+UPGRADE = b"GET /ws HTTP/1.1\r\nHost: crm.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+@contextlib.asynccontextmanager
+async def upgrading(ca: Ca) -> AsyncIterator[tuple[Opened, "asyncio.Queue[Agent]"]]:
+    """A listener whose upstream switches protocols, and the upstream's ends of the connections."""
     accepted: asyncio.Queue[Agent] = asyncio.Queue()
     server = await asyncio.start_server(lambda *ends: accepted.put_nowait(Agent(*ends)), "127.0.0.1", 0)
 
@@ -427,9 +443,13 @@ async def test_an_upgrade_inside_becomes_a_tunnel(ca: Ca) -> None:
         _, held = await asyncio.get_running_loop().create_connection(Held, *address)
         await exchange.tunnel(held)
 
-    asked = b"GET /ws HTTP/1.1\r\nHost: crm.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    async with server, opened(ca.load(), handler=switch) as it, inside(it.listener, ca.client()) as near:
-        await near.say(asked)
+    async with server, opened(ca.load(), handler=switch) as it:
+        yield it, accepted
+
+
+async def test_an_upgrade_inside_becomes_a_tunnel(ca: Ca) -> None:
+    async with upgrading(ca) as (it, accepted), inside(it.listener, ca.client()) as near:
+        await near.say(UPGRADE)
         assert parsed(await near.until(b"\r\n\r\n"))[0] == 101
         other = await accepted.get()
         await near.say(b"frame")
@@ -439,6 +459,26 @@ async def test_an_upgrade_inside_becomes_a_tunnel(ca: Ca) -> None:
         assert await near.rest() == b"last words"
         near.writer.close()
         assert await other.rest() == b""
+        other.writer.close()
+        await quiet(it.listener)
+
+
+async def test_in_a_tunnel_inside_the_upstream_may_finish_before_the_agent(ca: Ca) -> None:
+    tls, incoming, outgoing = memory(ca.client())
+    async with upgrading(ca) as (it, accepted), agent(it.listener) as near:
+        await near.say(CONNECT)
+        await near.until(b"\r\n\r\n")
+        await shaken(near, tls, incoming, outgoing)
+        tls.write(UPGRADE)
+        await near.say(outgoing.read())
+        assert (await decrypted(near, tls, incoming)).startswith(b"HTTP/1.1 101")
+        other = await accepted.get()
+        other.finish()
+        assert await decrypted(near, tls, incoming) == b"", "no close_notify"
+        tls.write(b"all of it")
+        tls.unwrap()
+        await near.say(outgoing.read())
+        assert await other.rest() == b"all of it"
         other.writer.close()
         await quiet(it.listener)
 
@@ -462,11 +502,34 @@ async def test_a_leaf_is_made_once_and_again_before_it_expires(ca: Ca) -> None:
     assert authority.context("crm.test") is not second
 
 
+def leaf(context: ssl.SSLContext) -> x509.Certificate:
+    """What a server with ``context`` shows, valid now or not."""
+    looking = ssl.create_default_context()
+    looking.check_hostname, looking.verify_mode = False, ssl.CERT_NONE
+    client, incoming, outgoing = memory(looking)
+    server = context.wrap_bio(outgoing, incoming, server_side=True)
+    for _ in range(2):
+        for side in (client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    return x509.load_der_x509_certificate(client.getpeercert(binary_form=True) or b"")
+
+
+async def test_a_leaf_says_what_it_is_for_and_for_how_long(ca: Ca) -> None:
+    shown = leaf(ca.load().context("crm.test"))
+    left = shown.not_valid_after_utc - datetime.now(UTC)
+    assert timedelta(hours=23) < left <= timedelta(hours=24)
+    names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["crm.test"]
+    assert isinstance(shown.public_key(), ec.EllipticCurvePublicKey)
+
+
 async def test_no_leaf_outlives_its_authority(ca: Ca) -> None:
     now_s = datetime.now(UTC).timestamp() + 8.9 * 24 * 3600
     authority = ca.load(lambda: now_s)
-    first = authority.context("crm.test")
-    assert authority.context("crm.test") is first
+    context = authority.context("crm.test")
+    assert authority.context("crm.test") is context
+    assert leaf(context).not_valid_after_utc == authority.certificate.not_valid_after_utc
     assert any("expires on" in doubt for doubt in authority.doubts([]))
 
 
@@ -478,6 +541,56 @@ async def test_contexts_do_not_pile_up(ca: Ca, monkeypatch: pytest.MonkeyPatch) 
         authority.context(f"{number}.test")
     assert authority.context("0.test") is first, "the one used last was dropped"
     assert len(authority._kept) == 3
+
+
+@pytest.mark.parametrize("kind", ["EC", "RSA"])
+async def test_an_authority_may_be_brought_with_its_chain(tmp_path: Path, kind: str) -> None:
+    """The platform's root signs an intermediate for us; agents know the root alone."""
+    root = authorities.Authority(tmp_path)
+    key = ec.generate_private_key(ec.SECP256R1()) if kind == "EC" else rsa.generate_private_key(65537, 2048)
+    chain = root.intermediate(key).public_bytes(Encoding.PEM) + root.bundle.read_bytes()
+    (tmp_path / "ca.crt").write_bytes(chain)
+    (tmp_path / "ca.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    authority = Authority.load(str(tmp_path / "ca.crt"), str(tmp_path / "ca.key"))
+    context = ssl.create_default_context(cafile=str(root.bundle))
+    async with opened(authority) as it, inside(it.listener, context) as near:
+        await near.say(GET)
+        assert (await near.reply())[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "words"),
+    [
+        ("", "key", "ca_cert: {}/cert holds no PEM certificate"),
+        ("cert", "", "ca_key: {}/key holds no PEM private key"),
+        ("cert", "other", "{}/key is not the key of {}/cert"),
+        ("leaf", "leaf", "{}/cert is not an authority's certificate (CA:TRUE)"),
+        ("cert", "locked", "{}/key is locked by a passphrase"),
+        ("old", "old key", "{}/cert expired on "),
+    ],
+)
+def test_an_authority_that_is_no_good_is_refused_in_words(
+    ca: Ca, tmp_path: Path, cert: str, key: str, words: str
+) -> None:
+    now = datetime.now(UTC)
+    old, old_key = new_authority([], now - timedelta(days=9), timedelta(days=8))
+    made = load_pem_private_key(ca.key.read_bytes(), None)
+    signing = Signer(x509.load_pem_x509_certificate(ca.cert.read_bytes()), made)  # type: ignore[arg-type] - it is EC
+    texts = {
+        "": b"nothing",
+        "cert": ca.cert.read_bytes(),
+        "key": ca.key.read_bytes(),
+        "other": new_authority([], now, timedelta(days=1))[1],
+        "leaf": new_leaf("crm.test", signing, now, now + timedelta(days=1)),
+        "locked": made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")),
+        "old": old,
+        "old key": old_key,
+    }
+    (tmp_path / "cert").write_bytes(texts[cert])
+    (tmp_path / "key").write_bytes(texts[key])
+    with pytest.raises(TrustError) as refused:
+        Authority.load(str(tmp_path / "cert"), str(tmp_path / "key"))
+    assert words.replace("{}", str(tmp_path)) in str(refused.value)
 
 
 async def test_curl_and_requests_are_served(ca: Ca) -> None:
