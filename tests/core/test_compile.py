@@ -539,7 +539,10 @@ def test_paths_of_certificates_begin_at_the_folder() -> None:
     assert config.sites[0].tool.trust == Trust("folder/ca.pem", "/etc/me.crt", "folder/me.key")
 
 
-BLIND = "routes/a.yaml:3:1: warning: CONNECT to crm.test is tunnelled blind, not gated; "
+BLIND = (
+    "routes/a.yaml:3:1: warning: CONNECT to crm.test is tunnelled blind, not gated; make an authority (sidecar ca "
+    "init) and name it in 'tls', or "
+)
 WAYS = "use http://127.0.0.1:8080/_tool/crm/... or http://crm.test/..."
 
 WARNINGS: list[tuple[str, str, Sequence[str]]] = [

@@ -71,7 +71,10 @@ def _blind(tool: ToolPart, process: Process) -> None:
         way = f"use {reverse} or http://{open_hosts[0]}/..."
         if base is None:
             way = f"write 'upstream: https://{open_hosts[0]}', and {way}"
-        message = f"CONNECT to {', '.join(open_hosts)} is tunnelled blind, not gated; {way}"
+        message = (
+            f"CONNECT to {', '.join(open_hosts)} is tunnelled blind, not gated; make an authority (sidecar ca init) "
+            f"and name it in 'tls', or {way}"
+        )
         _warn(tool.report, ("hosts",), message)
 
 
