@@ -59,6 +59,7 @@ bench: $(COMPILED)
 	tests/tools.sh
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench --waiting
+	$(BIN)/python -m bench.tls
 
 soak: $(READY)
 	tests/tools.sh

@@ -12,15 +12,16 @@ import os
 from setuptools import setup
 
 COMPILED = [
-    "core/call", "core/claim", "core/derive", "core/downstream", "core/content", "core/field", "core/fleet",
-    "core/headers", "core/identity", "core/index", "core/judge", "core/outbound", "core/outcome",
+    "core/call", "core/claim", "core/client", "core/derive", "core/downstream", "core/content", "core/field",
+    "core/fleet", "core/headers", "core/identity", "core/index", "core/judge", "core/outbound", "core/outcome",
     "core/pattern", "core/refusal", "core/route", "core/selector", "core/table", "core/template",
     "core/view",
     "gate/answers", "gate/gate", "gate/keeper", "gate/keyspace", "gate/link", "gate/store",
     "gate/waiting", "gate/words",
     "telemetry/instruments", "telemetry/meters", "telemetry/story",
     "wire/body", "wire/channel", "wire/connection", "wire/exchange", "wire/head", "wire/intake",
-    "wire/lines", "wire/pool", "wire/reply", "wire/request", "wire/response", "wire/shared", "wire/upstream",
+    "wire/lines", "wire/opening", "wire/pool", "wire/reply", "wire/request", "wire/response", "wire/shared",
+    "wire/tls", "wire/upstream",
     "pipeline",
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from time import time
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sidecar import __version__
 from sidecar.apart import Reading
@@ -22,7 +22,7 @@ from sidecar.control.status import Loaded, Reload
 from sidecar.core.call import Call, Headers, RawHeaders
 from sidecar.core.config import Config, Process
 from sidecar.core.explain import explain
-from sidecar.core.problems import ConfigError
+from sidecar.core.problems import ConfigError, Problem
 from sidecar.gate.gate import Gate
 from sidecar.gate.store import StoreError
 from sidecar.pipeline import Pipeline
@@ -33,7 +33,12 @@ from sidecar.watch import changes
 from sidecar.wire import pool, shared
 from sidecar.wire.egress import Egress
 from sidecar.wire.listener import Listener
+from sidecar.wire.proof import proven, signed_hosts
+from sidecar.wire.trust import TrustError
 from sidecar.wire.upstream import HttpUpstream
+
+if TYPE_CHECKING:
+    from sidecar.wire.authority import Authority
 
 log = logging.getLogger("sidecar")
 
@@ -86,7 +91,11 @@ class Sidecar:
         gate = self._gate = await self._open_store()
         self._meters.tools_paused = lambda: gate.paused
         parts.push_async_callback(self._gate.stop)
-        self._upstream = HttpUpstream(_egress(process), _pool_limits(process))
+        try:
+            self._authority = await self._prove(config)
+        except TrustError as error:
+            raise StartError(str(error)) from None
+        self._upstream = HttpUpstream(_egress(process), _pool_limits(process), process.tls.upstream_ca)
         parts.callback(self._upstream.close)
         self._pipeline = Pipeline(config, self._gate, self._upstream, self._meters, decisions.tell)
         self._listener = await self._open_proxy()
@@ -97,6 +106,12 @@ class Sidecar:
         log.info(
             "sidecar %s ready: proxy %s admin %s", __version__, _url(self._listener.address), _url(address)
         )
+
+    async def _prove(self, config: Config) -> "Authority | None":
+        authority = await asyncio.to_thread(proven, config)
+        for doubt in () if authority is None else authority.doubts(signed_hosts(config)):
+            log.warning("%s", doubt)
+        return authority
 
     async def _open_store(self) -> Gate:
         store = self._config.process.store
@@ -120,8 +135,13 @@ class Sidecar:
             connections=process.limits.connections,
             head_bytes=process.limits.header_bytes,
         )
-        opening = Listener.open(*process.listen.proxy, self._pipeline, limits, self._meters.turned_away)
-        return await _listening(opening, "proxy", process.listen.proxy)
+        meters = self._meters
+        opening = Listener.open(
+            *process.listen.proxy, self._pipeline, limits, meters.turned_away, meters.intercepted
+        )
+        listener = await _listening(opening, "proxy", process.listen.proxy)
+        listener.obey(self._authority)
+        return listener
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -165,8 +185,11 @@ class Sidecar:
             try:
                 with Reading(Path(self._config.folder)) as reading:
                     config = await asyncio.to_thread(reading.config)
+                self._authority = await self._prove(config)
             except ConfigError as error:
                 self._last_reload = self._refuse(error)
+            except TrustError as error:
+                self._last_reload = self._refuse(ConfigError([Problem(config.folder, 0, 0, str(error))]))
             else:
                 self._last_reload = self._obey(config)
             return self._last_reload
@@ -180,7 +203,8 @@ class Sidecar:
         self._meters.reloaded("loaded")
         self._config, self._loaded_at_s = config, time()
         self._pipeline.obey(config)
-        self._upstream.obey(_egress(config.process))
+        self._listener.obey(self._authority)
+        self._upstream.obey(_egress(config.process), config.process.tls.upstream_ca)
         log.info("config reloaded: %s", config.digest)
         return Reload(time(), "loaded", [str(problem) for problem in config.warnings])
 

@@ -22,6 +22,7 @@ from typing import Final
 
 from sidecar.core.call import AgentGone, Answer
 from sidecar.core.claim import Claim, Replay
+from sidecar.core.client import client_of
 from sidecar.core.config import Config
 from sidecar.core.derive import derive
 from sidecar.core.headers import Departures, outbound_body
@@ -64,6 +65,7 @@ class Pipeline:
         """Serve calls by ``plan`` from now on."""
         self.plan = plan
         self.departures = Departures(plan.identity.strip)
+        self.clients = {site.tool.name: site.tool.clients for site in plan.table.sites}
         for site in plan.table.sites:
             for route in (*site.routes, site.read, site.write):
                 self._meters(route)  # so that its series begin at zero
@@ -174,10 +176,15 @@ class Pipeline:
             story.upstream_s = monotonic() - began_s
 
     async def tunnel(self, agent: Agent, story: Story) -> None:
-        """A blind tunnel: who may go where is checked, and what passes inside is not seen."""
+        """Who may go where is checked.  What passes inside a blind tunnel is not seen; inside one to a tool, where we
+        have an authority, it is calls again, and each comes this way by itself."""
         plan, call = self.plan, agent.call
         story.identity = plan.identity.identify(call)
         plan.table.match(call)
+        if plan.table.opens(call):
+            story.verdict, story.ungated = "executed", "intercept"
+            agent.intercept()
+            return
         upstream = await self.upstream.connect(call.host, call.port, CONNECT_MS)
         story.verdict, story.ungated = "executed", "tunnel"
         await agent.tunnel(upstream)
@@ -202,10 +209,15 @@ class Pipeline:
     def _refuse(self, agent: Agent, story: Story, no: Refusal) -> None:
         story.refused(no)
         route = "" if story.route == UNMATCHED else story.route
-        agent.reply(no.as_answer(story.call.id, route))
+        client = client_of(self.clients.get(story.tool, ()), story.call.headers)
+        answer = no.as_answer(story.call.id, route, client)
+        story.reply_status = answer.status
+        agent.reply(answer)
 
     def _end(self, story: Story) -> None:
         story.end(monotonic())
+        if story.ungated == "intercept":  # no call, and counted by the wire once it is known what it leads to
+            return
         if story.ungated == "tunnel":  # its length is the agent's own affair
             self.meters.ungated(UNMATCHED, "tunnel")
             return

@@ -166,6 +166,10 @@ class Agent(Protocol):
         """Answer a CONNECT and splice the two connections until both have ended."""
         ...
 
+    def intercept(self) -> None:
+        """Answer a CONNECT, and take what comes inside it for calls of their own."""
+        ...
+
     def finish(self) -> None:
         """Let the held-back end go."""
         ...

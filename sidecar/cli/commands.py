@@ -10,8 +10,8 @@ from typer.core import TyperGroup
 from sidecar import __version__
 from sidecar.core.problems import meant
 
-COMMANDS = ("run", "check", "explain", "schema", "demo")
-"""In the order of ``--help``.  ``sidecar/cli/NAME.py`` holds the function ``NAME``."""
+COMMANDS = ("run", "check", "explain", "ca", "env", "exec", "doctor", "schema", "demo")
+"""In the order of ``--help``.  ``sidecar/cli/NAME.py`` holds ``NAME``: a function, or an app of several."""
 
 
 class Commands(TyperGroup):
@@ -24,8 +24,11 @@ class Commands(TyperGroup):
         known = self.list_commands(ctx)
         if cmd_name not in known:
             ctx.fail(f"no such command '{cmd_name}'{meant(cmd_name, known)}")
+        command = getattr(importlib.import_module(f"sidecar.cli.{cmd_name}"), cmd_name)
+        if isinstance(command, typer.Typer):
+            return typer.main.get_command(command)
         single = typer.Typer(add_completion=False)
-        single.command(cmd_name)(getattr(importlib.import_module(f"sidecar.cli.{cmd_name}"), cmd_name))
+        single.command(cmd_name)(command)
         return typer.main.get_command(single)
 
 

@@ -46,7 +46,8 @@ def explain(
     if json:
         print_json(told.as_json())
     else:
-        _show(told, blind=call.scheme == "https" and call.intake == "forward" and bool(told.tool))
+        tunnelled = call.scheme == "https" and call.intake == "forward" and bool(told.tool)
+        _show(told, blind=tunnelled and not config.process.tls.ca_cert)
 
 
 def _body(data: str) -> bytes:

@@ -64,6 +64,17 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Paths of certificates."""
+
+    ca_cert: str = ""
+    """The authority that interception signs with; empty: nothing is intercepted."""
+    ca_key: str = ""
+    upstream_ca: str = ""
+    """What upstreams are verified against; empty: the system's authorities."""
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """What is written where."""
 
@@ -85,6 +96,7 @@ class Process:
     limits: Limits
     timeouts: Timeouts
     log: Log
+    tls: Tls
     mode: Literal["enforce", "observe"]
     """As it is written there; each route knows its own."""
     drain_ms: int

@@ -58,17 +58,18 @@ def explain(table: Table, identities: Identities, call: Call, body: bytes) -> Ex
     choice = table.match(call)
     who = identities.identify(call)
     matched = choice.pick(call, who, body if choice.reads_body else None)
-    return _told(matched, derive(matched), choice.reads_body, choice.body_limit)
+    why = _why_opened(call) if call.method == "CONNECT" and table.opens(call) else _why(matched)
+    return _told(matched, derive(matched), why, choice.reads_body, choice.body_limit)
 
 
-def _told(matched: Matched, claim: Claim, reads_body: bool, body_limit: int) -> Explanation:
+def _told(matched: Matched, claim: Claim, why: str, reads_body: bool, body_limit: int) -> Explanation:
     route, view = matched
     intent = claim.intent
     kind, text = ("", "") if route.intent is None else intent_text(route, route.intent, view)
     return Explanation(
         tool=claim.tool,
         route=claim.route,
-        why=_why(matched),
+        why=why,
         mode="observe" if route.observe else "enforce",
         lane=claim.lane,
         who=view.who,
@@ -90,6 +91,10 @@ def _told(matched: Matched, claim: Claim, reads_body: bool, body_limit: int) -> 
         body_limit=body_limit,
         empty=claim.empty,
     )
+
+
+def _why_opened(connect: Call) -> str:
+    return f"CONNECT to {connect.host}:{connect.port} is opened: each call inside is gated like https://{connect.host}/..."
 
 
 def _why(matched: Matched) -> str:

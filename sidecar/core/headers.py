@@ -97,6 +97,7 @@ class Departures:
             claim.timeout_ms,
             call.method in SAFE,
             route.tool.connect_timeout_ms,
+            route.tool.trust,
         )
 
     def _crossed(self, headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -1,8 +1,18 @@
 """The request that leaves: what is stripped, what is added, what is left alone."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sidecar.core.call import RawHeaders
+
+
+class Trust(NamedTuple):
+    """How an upstream and we prove ourselves to each other: paths of PEM files."""
+
+    ca: str = ""
+    """What it is verified against; empty: what every other one is."""
+    cert: str = ""
+    """What we show; empty: nothing."""
+    key: str = ""
 
 
 class Outbound:
@@ -18,6 +28,7 @@ class Outbound:
         "scheme",
         "target",
         "timeout_ms",
+        "trust",
     )
 
     def __init__(
@@ -31,6 +42,7 @@ class Outbound:
         timeout_ms: int,
         safe: bool,
         connect_timeout_ms: int = 5_000,
+        trust: Trust | None = None,
     ) -> None:
         self.method = method
         self.scheme: Literal["http", "https"] = scheme
@@ -46,3 +58,5 @@ class Outbound:
         """GET, HEAD, OPTIONS, TRACE: may be sent again on a stale connection even after bytes were written."""
         self.connect_timeout_ms = connect_timeout_ms
         """Until the connection, TLS included, stands."""
+        self.trust = trust
+        """Part of a connection's identity: one that showed a certificate serves no call that would not."""

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import orjson
 
 from sidecar.core.call import Answer
+from sidecar.core.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,10 @@ class Refusal(Exception):
         """The HTTP status that this code always has."""
         return CODES[self.code].status
 
-    def as_answer(self, call: str, route: str) -> Answer:
+    def as_answer(self, call: str, route: str, client: Client | None = None) -> Answer:
         """The refusal as ``application/problem+json`` (RFC 9457).  ``route`` is empty where none matched."""
-        body = orjson.dumps(self._problem(route))
+        status = self.status if client is None else client.status(self.status, self.retryable)
+        body = orjson.dumps(self._problem(route, status))
         headers = [
             (b"Content-Type", b"application/problem+json"),
             (b"Sidecar-Verdict", verdict("refused", call, route, self.wait_ms, reason=self.code)),
@@ -106,9 +108,12 @@ class Refusal(Exception):
             headers.append((b"Retry-After", b"%d" % -(-self.retry_after_ms // 1000)))
         if self.code == "proxy-auth-required":
             headers.append((b"Proxy-Authenticate", b'Basic realm="agent-sidecar", charset="UTF-8"'))
-        return Answer(self.status, headers, body)
+        if client is not None and client.header:
+            word = b"true" if client.retries(self.retryable) else b"false"
+            headers.append((client.header.encode("latin-1"), word))
+        return Answer(status, headers, body)
 
-    def _problem(self, route: str) -> dict[str, object]:
+    def _problem(self, route: str, status: int) -> dict[str, object]:
         code = CODES[self.code]
         optional = {
             "route": route,
@@ -120,7 +125,7 @@ class Refusal(Exception):
         return {
             "type": f"urn:sidecar:{self.code}",
             "title": code.title,
-            "status": code.status,
+            "status": status,
             "detail": self.detail,
             "code": self.code,
             "retryable": self.retryable,

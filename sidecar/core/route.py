@@ -9,9 +9,11 @@ from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from sidecar.core.claim import Rate
+from sidecar.core.client import Client
 from sidecar.core.condition import Condition
 from sidecar.core.cost import Cost
 from sidecar.core.fleet import Limit, Standing
+from sidecar.core.outbound import Trust
 from sidecar.core.pattern import EVERYTHING, HostPattern, PathPattern
 from sidecar.core.template import Template
 
@@ -111,6 +113,8 @@ class Tool:
     """Where its calls go; None: to the host that each call names."""
     timeout_ms: int = 30_000
     connect_timeout_ms: int = 5_000
+    trust: Trust | None = None
+    """None: as of every other upstream."""
     caps: Mapping[str, Limit] = field(default_factory=dict)
     """Lane name to the most calls in that lane, the whole fleet."""
     rate: tuple[int, int] | None = None
@@ -119,6 +123,8 @@ class Tool:
     """``header:NAME`` or ``query:NAME`` (names in lower case for headers): what tells one account from
     another."""
     downstream: DownstreamKey | None = None
+    clients: tuple[Client, ...] = ()
+    """How its SDKs are told no; the first that fits."""
 
     @property
     def rates(self) -> tuple[Rate, ...]:

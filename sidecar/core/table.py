@@ -110,8 +110,13 @@ class Table:
     """Every tool of a configuration."""
 
     def __init__(
-        self, sites: Sequence[Site], fleet: Fleet, unmatched: Literal["tunnel", "deny"] = "tunnel"
+        self,
+        sites: Sequence[Site],
+        fleet: Fleet,
+        unmatched: Literal["tunnel", "deny"] = "tunnel",
+        intercepts: bool = False,
     ) -> None:
+        """``intercepts``: a CONNECT to a tool's host is opened, not tunnelled blind."""
         self.sites = tuple(sites)
         self._doors = {site.tool.name: _Door(site) for site in sites}
         self._exact: dict[str, list[tuple[int | None, _Door]]] = {}
@@ -122,7 +127,8 @@ class Table:
         self._below.sort(key=lambda entry: (-len(entry[0]), entry[1] is None))
         self._denies = unmatched == "deny"
         self._pass = Candidates.of((), _passing(fleet))
-        self._made_from = (self.sites, fleet, unmatched)
+        self._intercepts = intercepts
+        self._made_from = (self.sites, fleet, unmatched, intercepts)
 
     def __reduce__(self) -> tuple[type["Table"], tuple[object, ...]]:
         return Table, self._made_from
@@ -143,9 +149,15 @@ class Table:
         if door is None:
             if self._denies:
                 raise self._denied(call)
-        elif call.method != "CONNECT":  # inside a blind tunnel nothing can be matched
+        elif (
+            call.method != "CONNECT"
+        ):  # a CONNECT is no call of the tool's; those are inside, if they can be seen
             return door.choose(call)
         return Choice(self._pass, call.host, call.path, [])
+
+    def opens(self, connect: Call) -> bool:
+        """Whether what passes inside this CONNECT is a tool's and can be seen."""
+        return self._intercepts and self._at(connect.host, connect.port) is not None
 
     def _at(self, host: str, port: int) -> "_Door | None":
         for wanted, door in self._exact.get(host, ()):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, TypeVar
 
 from sidecar.core.refusal import Refusal
-from sidecar.telemetry.instruments import Count, Family, Histogram, Kind, Names, Reading
+from sidecar.telemetry.instruments import OTHER, Count, Family, Histogram, Kind, Names, Reading
 from sidecar.telemetry.story import UNMATCHED, Story
 
 OWN_S: Final = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
@@ -39,6 +39,10 @@ BLOCKED_RETRIES: Final = frozenset({"outcome-unknown", "in-progress", "answer-no
 """Refusals that kept something from being done twice."""
 
 
+MOST_HOSTS: Final = 200
+"""Intercepted hosts with series of their own."""
+
+
 class Meters:
     """All metrics of one process."""
 
@@ -53,6 +57,7 @@ class Meters:
         self.families: list[Family[Count] | Family[Histogram] | Reading] = []
         self._waiting: dict[str, int] = {}
         self._store_up = False
+        self._hosts: set[str] = set()
         self._tenants = Names(names, tenants)
         self._workflows = Names(names)
         self._routes: dict[tuple[str, str, str], RouteMeters] = {}
@@ -104,6 +109,11 @@ class Meters:
         self.settles_failed = count(
             "settle_failures_total", "", "Settles that the store did not take at once."
         ).of()
+        self.interceptions = count(
+            "interceptions_total",
+            "host result",
+            "CONNECTs to tools' hosts: opened, or why no call came of them.",
+        )
         self.reloads = count(
             "config_reloads_total", "result", "Reloads of the configuration: loaded or refused."
         )
@@ -170,6 +180,14 @@ class Meters:
     def ungated(self, tool: str, why: str) -> None:
         """A call or a blind tunnel went out without a grant and has no story to tell it."""
         self.ungated_calls.of(tool, why).value += 1
+
+    def intercepted(self, host: str, result: str) -> None:
+        """What came of a CONNECT to a tool's ``host``.  Below a wildcard callers choose names, so these are bounded."""
+        if host not in self._hosts:
+            if len(self._hosts) >= MOST_HOSTS:
+                host = OTHER
+            self._hosts.add(host)
+        self.interceptions.of(host, result).value += 1
 
     def queued(self, tenant: str) -> None:
         """One more call of ``tenant`` waits in line."""

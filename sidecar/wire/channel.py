@@ -12,14 +12,17 @@ import asyncio
 import math
 import ssl
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Protocol, cast
+from typing import Protocol, TypeAlias, cast
 
 from sidecar.core.call import Headers
-from sidecar.core.outbound import Outbound
+from sidecar.core.outbound import Outbound, Trust
 from sidecar.tasks import spawn
 from sidecar.wire.held import Held
 from sidecar.wire.refusals import failed, timed_out
 from sidecar.wire.response import LiveAnswer, Malformed, Reader
+
+Key: TypeAlias = tuple[str, str, int, Trust | None]
+"""Scheme, host, port, and how the two ends prove themselves: calls to one key share connections."""
 
 Inform = Callable[[int, Headers], None]
 
@@ -61,7 +64,7 @@ class Channel:
         "stale",
     )
 
-    def __init__(self, home: Home, key: tuple[str, str, int], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, home: Home, key: Key, loop: asyncio.AbstractEventLoop) -> None:
         self.key = key
         self.deadline = math.inf
         self.idle_since_s = 0.0

@@ -23,7 +23,7 @@ from math import inf
 from time import monotonic
 from typing import Final, cast
 
-from sidecar.core.call import AgentGone
+from sidecar.core.call import AgentGone, Call
 from sidecar.core.refusal import Refusal
 from sidecar.wire import reply
 from sidecar.wire.body import Body, Whole
@@ -31,11 +31,13 @@ from sidecar.wire.exchange import Exchange
 from sidecar.wire.framing import Decoder, decoder
 from sidecar.wire.head import END, Head, Partial, bad_request
 from sidecar.wire.held import Held
-from sidecar.wire.intake import call_of
+from sidecar.wire.intake import Inside, call_of
+from sidecar.wire.opening import Opening
 from sidecar.wire.shared import Shared
 from sidecar.wire.tunnel import splice
 
 HALF_CLOSE_S: Final = 0.02
+CROWDED: Final = "Too many connections to this sidecar are open. Nothing was sent. Reuse or close some."
 MAX_EXCESS: Final = 100
 """Connections past the limit that are told so at one time; who comes after them is cut off."""
 
@@ -52,6 +54,7 @@ class Connection:
         "_decoder",
         "_eof",
         "_exchange",
+        "_inside",
         "_partial",
         "_rest",
         "_shared",
@@ -65,8 +68,10 @@ class Connection:
         "retiring",
     )
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, inside: Inside | None = None) -> None:
+        """``inside``: it is the inside of a CONNECT that was opened."""
         self._shared = shared
+        self._inside = inside
         self._take = self._head
         self._exchange: Exchange | None = None
         self._partial: Partial | None = None
@@ -90,12 +95,7 @@ class Connection:
         if excess > MAX_EXCESS:
             self.abort()
         elif excess > 0:
-            self._refuse(
-                Refusal(
-                    "queue-full",
-                    "Too many connections to this sidecar are open. Nothing was sent. Reuse or close some.",
-                )
-            )
+            self._refuse(Refusal("queue-full", CROWDED))
 
     def data_received(self, data: bytes) -> None:
         self._take(data)
@@ -195,6 +195,14 @@ class Connection:
             self._exchange = None
             self.connection_lost(None)  # the loop told the splice
 
+    def intercept(self, connect: Call) -> None:
+        if not self.lost:
+            rest, self._exchange = self._rest, None
+            self._transport.pause_reading()
+            self.connection_lost(None)  # from here on the opening hears of it
+            opening = Opening(self._shared, connect, self._transport, lambda it: Connection(self._shared, it))
+            opening.begin(rest)
+
     # What the sweep calls.
 
     def overdue(self) -> None:
@@ -260,7 +268,7 @@ class Connection:
 
     def _begin(self, head: Head, rest: bytes) -> None:
         shared = self._shared
-        call = call_of(head, shared.next_id())
+        call = call_of(head, shared.next_id(), self._inside)
         length = head.length
         if length is not None and length <= len(rest):
             self._exchange = exchange = Exchange(self, call, head, Whole(rest[:length]))

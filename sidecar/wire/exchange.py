@@ -44,6 +44,9 @@ class Line(Protocol):
 
     def abort(self) -> None: ...
     async def tunnel(self, held: Held) -> None: ...
+    def intercept(self, connect: Call) -> None:
+        """Hand the connection over to whoever opens the CONNECT."""
+        ...
 
 
 class Exchange:
@@ -158,6 +161,12 @@ class Exchange:
         if self.call.method == "CONNECT":
             self._line.write(reply.ESTABLISHED)
         await self._line.tunnel(cast("Held", upstream))  # the one kind of connection that the wire hands out
+
+    def intercept(self) -> None:
+        """Answer a CONNECT, and take what comes inside it for calls of their own."""
+        self._begun = self._over = True
+        self._line.write(reply.ESTABLISHED)
+        self._line.intercept(self.call)
 
     def hung_up(self, error: Refusal) -> None:
         """The agent is gone.  A call that still waits is called off; one in flight goes on."""

@@ -4,15 +4,19 @@ Four forms of target exist (RFC 9112 section 3.2), and this port takes three of 
 ``https://``), authority (CONNECT), and the origin form only as the reverse form ``/_tool/<tool>/...``.  A client that
 sends anything else has not understood that it talks to a proxy, so the refusal tells it how to.  Where an absolute
 target and Host disagree the target wins (section 3.2.2); Host must be well-formed all the same.
+
+Inside a CONNECT that was opened targets have the origin form, and where a call goes was said before: by the CONNECT,
+and by the name in the TLS handshake.  A Host that says otherwise means another server, so there nothing wins and the
+call is refused.
 """
 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple, Self
 
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Headers
 from sidecar.core.refusal import Refusal
 from sidecar.wire.head import Head, bad_request
 
@@ -32,12 +36,14 @@ _PORTS: Final[Mapping[str, tuple[Literal["http", "https"], int]]] = {
 }
 
 
-def call_of(head: Head, call_id: str) -> Call:
-    """The call that ``head`` asks for.  Raises Refusal ``bad-request``."""
+def call_of(head: Head, call_id: str, inside: "Inside | None" = None) -> Call:
+    """The call that ``head`` asks for; ``inside`` an opened CONNECT.  Raises Refusal ``bad-request``."""
+    if inside is not None:
+        return _inside(head, call_id, inside)
     headers = head.headers
     named = headers.get(b"host")
     if named is not None:
-        _check_host(named)
+        _named(named)
     method, path, query = head.method, head.path, head.query
     if method == "CONNECT":
         return _connect(head, call_id)
@@ -47,6 +53,66 @@ def call_of(head: Head, call_id: str) -> Call:
     if not path:  # RFC 9112 section 3.2.4
         path = "*" if method == "OPTIONS" and query is None else "/"
     return Call(call_id, method, scheme, host, port, path, query or "", headers, "forward")
+
+
+class Inside(NamedTuple):
+    """What a CONNECT that was opened says of the calls in it."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    credentials: bytes | None
+    """Its ``Proxy-Authorization``: calls inside have none, and each is identified anew."""
+    agrees: bool
+    """The TLS handshake asked for the same host, or for none by name."""
+
+    @classmethod
+    def of(cls, connect: Call, *, secure: bool, agrees: bool) -> Self:
+        """``secure``: TLS is spoken in it."""
+        credentials = connect.headers.get(b"proxy-authorization")
+        return cls("https" if secure else "http", connect.host, connect.port, credentials, agrees)
+
+
+def _inside(head: Head, call_id: str, inside: Inside) -> Call:
+    headers, path = head.headers, head.path
+    if not inside.agrees:
+        raise bad_request(
+            f"the TLS handshake named another host (SNI) than CONNECT, which named {inside.host}"
+        )
+    named = headers.get(b"host")
+    if named is not None and not _agrees(_named(named), inside):
+        raise bad_request(
+            f"its Host is another than CONNECT named, which is {inside.host} port {inside.port}"
+        )
+    if head.origin is not None:
+        if _origin(head.origin) != (inside.scheme, inside.host, inside.port):
+            raise bad_request(
+                f"its target is another than CONNECT named, which is {inside.host} port {inside.port}"
+            )
+        path = path or "/"
+    if head.method == "CONNECT" or not (path.startswith("/") or path == "*"):
+        raise bad_request("inside a CONNECT a target is a path")
+    if inside.credentials is not None:
+        field = (b"Proxy-Authorization", inside.credentials)
+        headers = Headers(
+            [field, *headers.raw], {**headers.first, b"proxy-authorization": inside.credentials}
+        )
+    return Call(
+        call_id,
+        head.method,
+        inside.scheme,
+        inside.host,
+        inside.port,
+        path,
+        head.query or "",
+        headers,
+        "intercept",
+    )
+
+
+def _agrees(named: tuple[str, int | None], inside: Inside) -> bool:
+    host, port = named
+    return host == inside.host and (port is None or port == inside.port)
 
 
 def _connect(head: Head, call_id: str) -> Call:
@@ -83,8 +149,8 @@ def _origin(text: str) -> tuple[Literal["http", "https"], str, int]:
 
 
 @lru_cache(maxsize=4096)
-def _check_host(field: bytes) -> None:
-    authority(field.decode("latin-1"))
+def _named(host: bytes) -> tuple[str, int | None]:
+    return authority(host.decode("latin-1"))
 
 
 def authority(text: str) -> tuple[str, int | None]:

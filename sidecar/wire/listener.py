@@ -8,7 +8,8 @@ from typing import Self, cast
 
 from sidecar.core.refusal import Refusal
 from sidecar.wire.connection import Connection
-from sidecar.wire.shared import Handler, Limits, Shared
+from sidecar.wire.interceptions import Interceptions
+from sidecar.wire.shared import Authority, Handler, Limits, Shared
 
 BACKLOG = 1024
 
@@ -30,12 +31,16 @@ class Listener:
         handler: Handler,
         limits: Limits | None = None,
         refused: Callable[[Refusal], None] | None = None,
+        intercepted: Callable[[str, str], None] | None = None,
     ) -> Self:
-        """Listen on TCP; port 0 takes a free one.  ``refused`` hears of requests that are no calls.
+        """Listen on TCP; port 0 takes a free one.  ``refused`` hears of requests that are no calls, ``intercepted`` of
+        what came of a CONNECT that was opened (its host, and a word).
 
         Raises OSError where the address cannot be had.
         """
-        shared = _shared(handler, limits, refused)
+        # Ids begin with a letter: in Sidecar-Verdict they are tokens (RFC 8941 section 3.3.4).
+        prefix = f"c{secrets.token_hex(5)}-"
+        shared = Shared(handler, limits or Limits(), prefix, refused, Interceptions(intercepted))
         server = await shared.loop.create_server(
             lambda: cast("asyncio.Protocol", Connection(shared)), host, port, backlog=BACKLOG
         )
@@ -56,6 +61,10 @@ class Listener:
     def calls(self) -> int:
         """Handlers running, tunnels included."""
         return len(self._shared.calls)
+
+    def obey(self, authority: Authority | None) -> None:
+        """Open CONNECTs with this authority from now on; without one there is none to be opened."""
+        self._shared.authority = authority
 
     def stop_accepting(self) -> None:
         self._server.close()
@@ -87,11 +96,6 @@ class Listener:
 
     def __repr__(self) -> str:
         return f"<Listener {self.connections} connections, {self.calls} calls>"
-
-
-def _shared(handler: Handler, limits: Limits | None, refused: Callable[[Refusal], None] | None) -> Shared:
-    # Ids begin with a letter: in Sidecar-Verdict they are tokens (RFC 8941 section 3.3.4).
-    return Shared(handler, limits or Limits(), f"c{secrets.token_hex(5)}-", refused)
 
 
 def _period_s(limits: Limits) -> float:

@@ -15,10 +15,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 
-from sidecar.wire.channel import Channel
-
-Key = tuple[str, str, int]
-"""Scheme, host, port."""
+from sidecar.wire.channel import Channel, Key
 
 SWEEP_S = 0.1
 """How late a deadline may be noticed."""

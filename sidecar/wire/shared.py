@@ -1,12 +1,14 @@
 """What the connections of one listener have in common: who serves their calls, how patient it is, and the clock."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from sidecar.core.refusal import Refusal
 from sidecar.wire.exchange import Exchange
+from sidecar.wire.interceptions import Interceptions
 
 Handler: TypeAlias = Callable[[Exchange], Coroutine[Any, Any, None]]
 
@@ -26,6 +28,14 @@ class Member(Protocol):
         ...
 
     def abort(self) -> None: ...
+
+
+class Authority(Protocol):
+    """Who signs for hosts; see ``authority.py``, which a sidecar that intercepts nothing does not load."""
+
+    def context(self, host: str) -> ssl.SSLContext:
+        """The server's side of TLS for ``host``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +61,12 @@ class Shared:
     __slots__ = (
         "_ids",
         "_prefix",
+        "authority",
         "calls",
         "connections",
         "draining",
         "handler",
+        "interceptions",
         "limits",
         "loop",
         "now_s",
@@ -62,12 +74,19 @@ class Shared:
     )
 
     def __init__(
-        self, handler: Handler, limits: Limits, prefix: str, refused: Callable[[Refusal], None] | None
+        self,
+        handler: Handler,
+        limits: Limits,
+        prefix: str,
+        refused: Callable[[Refusal], None] | None,
+        interceptions: Interceptions,
     ) -> None:
         self.handler = handler
         self.limits = limits
         self.refused = refused
         """Told of each request that was refused before there was a call."""
+        self.interceptions = interceptions
+        self.authority: Authority | None = None
         self.loop = asyncio.get_running_loop()
         self.now_s = self.loop.time()
         """As of the last sweep."""

@@ -14,7 +14,7 @@ from sidecar.core.refusal import Refusal
 from sidecar.ports import Body
 from sidecar.wire import request as outgoing
 from sidecar.wire.channel import Channel, Inform
-from sidecar.wire.dial import Dialer
+from sidecar.wire.dial import ANYBODY, Dialer
 from sidecar.wire.egress import Egress
 from sidecar.wire.held import Held
 from sidecar.wire.pool import Limits, Pool
@@ -32,7 +32,7 @@ class Lease(Protocol):
 class HttpUpstream:
     """Every upstream, over HTTP/1.1, through one pool.  To be made and used on one running loop."""
 
-    def __init__(self, egress: Egress, limits: Limits | None = None, ca_file: str | None = None) -> None:
+    def __init__(self, egress: Egress, limits: Limits | None = None, ca_file: str = "") -> None:
         """``ca_file``: a PEM bundle to trust instead of the system's."""
         self._loop = asyncio.get_running_loop()
         self._limits = limits or Limits()
@@ -51,7 +51,9 @@ class HttpUpstream:
         deadline = now_s + request.timeout_ms / 1000
         pieces, rest = outgoing.opening(request, body)
         safe = request.safe
-        channel = self._pool.take((request.scheme, request.host, request.port), now_s, fresh=not safe)
+        channel = self._pool.take(
+            (request.scheme, request.host, request.port, request.trust), now_s, fresh=not safe
+        )
         again = safe and channel is not None and rest is None
         while True:
             if channel is None:
@@ -80,13 +82,12 @@ class HttpUpstream:
         Raises Refusal ``egress-denied``, ``upstream-unreachable`` or ``upstream-timeout``, all ``not_sent``.
         """
         connect_ms = int(self._limits.connect_s * 1000)
-        return await self._dialer.dial(
-            Held, host, port, tls=False, connect_timeout_ms=connect_ms, timeout_ms=timeout_ms
-        )
+        return await self._dialer.dial(Held, host, port, connect_timeout_ms=connect_ms, timeout_ms=timeout_ms)
 
-    def obey(self, egress: Egress) -> None:
-        """Take a new egress policy; idle connections were made under the old one and are closed."""
+    def obey(self, egress: Egress, ca_file: str = "") -> None:
+        """Take a new egress policy and bundle; idle connections were made under the old ones and are closed."""
         self._resolver.obey(egress)
+        self._dialer.obey(ca_file)
         self._pool.close_idle()
 
     def close(self) -> None:
@@ -103,13 +104,13 @@ class HttpUpstream:
             channel.break_off(error)
 
     async def _open(self, request: Outbound, deadline: float) -> Channel:
-        key = (request.scheme, request.host, request.port)
+        key = (request.scheme, request.host, request.port, request.trust)
         left_ms = int((deadline - self._loop.time()) * 1000)
         channel = await self._dialer.dial(
             lambda: Channel(self._pool, key, self._loop),
             request.host,
             request.port,
-            tls=request.scheme == "https",
+            trust=(request.trust or ANYBODY) if request.scheme == "https" else None,
             connect_timeout_ms=request.connect_timeout_ms,
             timeout_ms=left_ms,
         )

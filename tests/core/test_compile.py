@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sidecar.core.call import Identity
 from sidecar.core.claim import AutoCap, Rate
 from sidecar.core.compile.folder import File, compile_config
-from sidecar.core.config import Config
+from sidecar.core.config import Config, Tls
 from sidecar.core.fleet import Tenant
+from sidecar.core.outbound import Trust
 from sidecar.core.problems import ConfigError
 from sidecar.core.route import Lane, Route
 
@@ -50,7 +51,7 @@ SIDECAR: list[tuple[str, str]] = [
     (
         "version: 1\nzzz: {}",
         (
-            "2:1: unknown field 'zzz'; known are caps, clients, drain, egress, identity, lanes, "
+            "2:1: unknown field 'zzz'; known are caps, drain, egress, identity, lanes, "
             "limits, listen, log, mode, "
             "priorities, queue, store, tenants, timeouts, tls, users, version"
         ),
@@ -186,13 +187,9 @@ SIDECAR: list[tuple[str, str]] = [
         "2:17: egress.allow: '10.1.0.0/16' must be a list; write [...]",
     ),
     (
-        "version: 1\ntls: {ca_cert: a, ca_key: b}",
-        (
-            "2:1: 'tls' is not available in this version; remove it; HTTPS through CONNECT is "
-            "tunnelled blind, and the reverse form is gated"
-        ),
+        "version: 1\ntls: {ca_cert: a}",
+        "2:1: 'ca_cert' and 'ca_key' belong together; write both, or neither",
     ),
-    ("version: 1\nclients: {}", "2:1: 'clients' is not available in this version; remove it"),
     ("version: 1\nmode: observ", "2:7: mode: 'observ' is not enforce or observe; did you mean 'observe'?"),
     ("version: 1\nlog: {level: loud}", "2:14: log.level: 'loud' is not debug, info, warning or error"),
     (
@@ -214,6 +211,10 @@ def test_a_mistake_in_the_sidecar_file(text: str, line: str) -> None:
 
 
 TOOL: list[tuple[str, str]] = [
+    (
+        HEAD + "tls: {client_cert: a}",
+        "5:1: 'client_cert' and 'client_key' belong together; write both, or neither",
+    ),
     ("version: 1\nhosts: [a.b]", "1:1: missing field 'tool'"),
     (
         "version: 1\ntool: crm",
@@ -264,6 +265,18 @@ TOOL: list[tuple[str, str]] = [
     (
         HEAD + "credential: [header:A, cookie:b]",
         "5:24: credential[1]: 'cookie:b' is not a place; write header:NAME or query:NAME",
+    ),
+    (
+        HEAD + "clients: [{header: X-Retry}]",
+        "5:11: missing field 'user_agent' in clients[0]",
+    ),
+    (
+        HEAD + "clients: [{user_agent: a, header: Retry-After}]",
+        "5:35: clients[0].header: 'Retry-After' has another meaning; name the field that the SDK looks for",
+    ),
+    (
+        HEAD + "clients: [{user_agent: a, statuses: {5xx: 200}}]",
+        "5:43: clients[0].statuses.5xx: '200' must be from 400 to 599",
     ),
     (
         HEAD + "downstream_key: {retention: 1h}",
@@ -517,7 +530,19 @@ def test_a_value_of_the_environment_is_named_by_its_variable() -> None:
     assert line.startswith("routes/a.yaml:5:10: timeout: the value of ${S} is not a duration; write a number")
 
 
-BLIND = "routes/a.yaml:3:1: warning: CONNECT to crm.test is tunnelled blind, not gated; "
+def test_paths_of_certificates_begin_at_the_folder() -> None:
+    config = compiled(
+        HEAD + "tls: {upstream_ca: ca.pem, client_cert: /etc/me.crt, client_key: me.key}",
+        sidecar="version: 1\ntls: {ca_cert: own/ca.crt, ca_key: /etc/ca.key}",
+    )
+    assert config.process.tls == Tls("folder/own/ca.crt", "/etc/ca.key", "")
+    assert config.sites[0].tool.trust == Trust("folder/ca.pem", "/etc/me.crt", "folder/me.key")
+
+
+BLIND = (
+    "routes/a.yaml:3:1: warning: CONNECT to crm.test is tunnelled blind, not gated; make an authority (sidecar ca "
+    "init) and name it in 'tls', or "
+)
 WAYS = "use http://127.0.0.1:8080/_tool/crm/... or http://crm.test/..."
 
 WARNINGS: list[tuple[str, str, Sequence[str]]] = [
@@ -623,6 +648,7 @@ WARNINGS: list[tuple[str, str, Sequence[str]]] = [
         HEAD.replace("http://", "https://"),
         [BLIND + WAYS],
     ),
+    ("version: 1\ntls: {ca_cert: a, ca_key: b}", HEAD.replace("http://", "https://"), []),
     (
         "version: 1",
         HEAD.replace("upstream: http://crm.test\n", ""),
@@ -688,6 +714,15 @@ def test_statuses_are_classes_and_numbers() -> None:
     statuses = route_of(ROUTE + "    store: {statuses: [2xx, 404, 4xx]}").store.statuses
     assert {200, 299, 404, 400} <= statuses
     assert not {401, 407, 408, 425, 429, 500} & statuses
+
+
+def test_one_status_of_a_client_counts_before_its_class() -> None:
+    text = (
+        HEAD + "clients: [{user_agent: 'A/*', statuses: {503: 429, 5xx: 409}, header: X}, {user_agent: b}]\n"
+    )
+    first, second = compiled(text).sites[0].tool.clients
+    assert [first.statuses.get(status) for status in (499, 500, 503, 599)] == [None, 409, 429, 409]
+    assert (first.header, first.retry, second.statuses) == ("X", "retryable", {})
 
 
 def test_an_upstream_key_or_a_replacing_method_allows_to_send_again() -> None:

@@ -8,6 +8,7 @@ from sidecar.core.explain import explain
 from sidecar.core.identity import Identities
 from sidecar.core.refusal import Refusal
 from sidecar.core.route import IntentSpec
+from sidecar.core.table import Table
 from sidecar.core.template import Template
 from tests.core.calls import FLEET, JSON, call, route, table, tool
 
@@ -62,6 +63,16 @@ def test_an_explanation_names_the_route_and_why_and_what_it_asks_for() -> None:
 )
 def test_what_no_route_names_is_told_as_such(method: str, url: str, why: str) -> None:
     assert explain(TABLE, Identities(), call(method, url), b"").why == why
+
+
+def test_a_connect_that_is_opened_is_told_as_such() -> None:
+    opening = Table(TABLE.sites, FLEET, intercepts=True)
+    told = explain(opening, Identities(), call("CONNECT", "https://api.test/"), b"")
+    assert (
+        told.why == "CONNECT to api.test:443 is opened: each call inside is gated like https://api.test/..."
+    )
+    told = explain(opening, Identities(), call("CONNECT", "https://elsewhere.test/"), b"")
+    assert "tunnelled blind" in told.why
 
 
 def test_a_read_is_told_to_pass_ungated_and_the_reverse_form_by_its_tool() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -50,6 +51,7 @@ class Tool:
     """An HTTP upstream that counts what reaches it and does what a test tells it to."""
 
     port: int = 0
+    scheme: str = "http"
     seen: list[Seen] = field(default_factory=list)
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
     running: Counter[str] = field(default_factory=Counter)
@@ -60,7 +62,7 @@ class Tool:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def hold(self) -> None:
         """Keep every answer back until ``release``."""
@@ -91,15 +93,15 @@ class Tool:
 
 
 @asynccontextmanager
-async def tool() -> AsyncIterator[Tool]:
+async def tool(tls: ssl.SSLContext | None = None) -> AsyncIterator[Tool]:
     """A tool that listens on a free loopback port."""
-    it = Tool()
+    it = Tool(scheme="http" if tls is None else "https")
     it.gate.set()
     app = web.Application(client_max_size=1 << 31)
     app.router.add_route("*", "/{tail:.*}", it.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     it.port = runner.addresses[0][1]
     try:

@@ -32,6 +32,7 @@ CONTRACT = {
     "settle_failures_total": set(),
     "ungated_calls_total": {"tool", "why"},
     "config_reloads_total": {"result"},
+    "interceptions_total": {"host", "result"},
     "log_lines_dropped_total": set(),
     "tool_paused": {"tool"},
 }
@@ -52,6 +53,7 @@ def busy() -> Meters:
     meters.queued("acme")
     meters.tools_paused = lambda: {"hubspot"}
     meters.ungated("hubspot", "store-down")
+    meters.intercepted("api.hubapi.com", "ca-rejected")
     meters.store_seconds("admit", 0.0003)
     meters.refusals.of("deal.update", "locked").value += 1
     return meters

@@ -37,6 +37,7 @@ async def port(
     handler: Handle = echo,
     limits: Limits | None = None,
     refused: Callable[[Refusal], None] | None = None,
+    intercepted: Callable[[str, str], None] | None = None,
 ) -> AsyncIterator[Listener]:
     """A listener whose handlers have all ended when the test does, and that never let an exception fly."""
     failures: list[dict[str, Any]] = []
@@ -45,7 +46,7 @@ async def port(
     async def handle(agent: Exchange) -> None:
         await handler(agent)
 
-    listener = await Listener.open("127.0.0.1", 0, handle, limits, refused)
+    listener = await Listener.open("127.0.0.1", 0, handle, limits, refused, intercepted)
     try:
         yield listener
     finally:

@@ -11,6 +11,7 @@ from sidecar.core.call import Answer
 from sidecar.core.refusal import Refusal
 from sidecar.wire.connection import HALF_CLOSE_S, Connection
 from sidecar.wire.exchange import Exchange
+from sidecar.wire.interceptions import Interceptions
 from sidecar.wire.shared import Limits, Shared
 from tests.wire.agents import PATIENCE_S, agent, ask, echo, port, problem, quiet
 from tests.wire.test_head import MALFORMED, TOO_LARGE
@@ -245,7 +246,7 @@ async def test_a_call_lost_before_its_first_step_still_cleans_up() -> None:
     async def waits(exchange: Exchange) -> None:
         await asyncio.Event().wait()
 
-    shared = Shared(waits, Limits(), "c-", None)
+    shared = Shared(waits, Limits(), "c-", None, Interceptions())
     ours, theirs = socket.socketpair()
     with theirs:
         transport, connection = await shared.loop.connect_accepted_socket(lambda: Connection(shared), ours)

@@ -1,24 +1,20 @@
 import asyncio
 import contextlib
-import datetime
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from sidecar.core.outbound import Trust
 from sidecar.core.refusal import Refusal
 from sidecar.wire.dial import Dialer
 from sidecar.wire.egress import Egress
 from sidecar.wire.held import Held
 from sidecar.wire.resolve import Resolver
 from sidecar.wire.upstream import HttpUpstream
+from tests.authority import Authority
 from tests.wire.scripted import (
     LOOPBACK,
     OK,
@@ -32,67 +28,6 @@ from tests.wire.scripted import (
     stage,
     until,
 )
-
-DAY = datetime.timedelta(days=1)
-
-
-class Authority:
-    """A certificate authority in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        certificate = self._signed(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None))
-        self.bundle = folder / "ca.pem"
-        self.bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def server(self, *names: str, expired: bool = False) -> ssl.SSLContext:
-        key = ec.generate_private_key(ec.SECP256R1())
-        alternatives = x509.SubjectAlternativeName([_general(name) for name in names])
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        certificate = self._signed(subject, key, alternatives, expired=expired)
-        both = self.folder / "leaf.pem"
-        both.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(both)
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        return context
-
-    def _signed(
-        self,
-        subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
-        extension: x509.ExtensionType,
-        expired: bool = False,
-    ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        issuer_key = self.key.public_key()
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 2 * DAY)
-            .not_valid_after(now - DAY if expired else now + DAY)
-            .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
-            .sign(self.key, hashes.SHA256())
-        )
-
-
-def _general(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
 
 
 @pytest.fixture
@@ -127,7 +62,7 @@ async def dial(
     timeout_ms: int = 5000,
 ) -> Held:
     return await Dialer(resolver).dial(
-        Held, host, port, tls=False, connect_timeout_ms=connect_timeout_ms, timeout_ms=timeout_ms
+        Held, host, port, connect_timeout_ms=connect_timeout_ms, timeout_ms=timeout_ms
     )
 
 
@@ -180,7 +115,7 @@ async def test_a_name_is_verified_and_told_by_name(authority: Authority) -> None
     async with stage(says(OK), tls=context) as it:
         dialer = Dialer(Resolver(LOOPBACK, names_of_this_machine), str(authority.bundle))
         held = await dialer.dial(
-            Held, "crm.test.", it.port, tls=True, connect_timeout_ms=2000, timeout_ms=5000
+            Held, "crm.test.", it.port, trust=Trust(), connect_timeout_ms=2000, timeout_ms=5000
         )
         held.close()
         assert asked == ["crm.test"]

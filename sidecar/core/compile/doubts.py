@@ -61,9 +61,9 @@ def _tool(tool: ToolPart, process: Process) -> None:
 
 
 def _blind(tool: ToolPart, process: Process) -> None:
-    """HTTPS inside CONNECT is not looked into, so a client that tunnels goes ungated."""
+    """Without an authority, HTTPS inside CONNECT is not looked into: a client that tunnels goes ungated."""
     base = tool.tool.base
-    if base is not None and base.scheme == "http":
+    if process.tls.ca_cert or (base is not None and base.scheme == "http"):
         return
     open_hosts = [str(host) for host in tool.tool.hosts if host.port in (None, 443)]
     if open_hosts:
@@ -71,7 +71,10 @@ def _blind(tool: ToolPart, process: Process) -> None:
         way = f"use {reverse} or http://{open_hosts[0]}/..."
         if base is None:
             way = f"write 'upstream: https://{open_hosts[0]}', and {way}"
-        message = f"CONNECT to {', '.join(open_hosts)} is tunnelled blind, not gated; {way}"
+        message = (
+            f"CONNECT to {', '.join(open_hosts)} is tunnelled blind, not gated; make an authority (sidecar ca init) "
+            f"and name it in 'tls', or {way}"
+        )
         _warn(tool.report, ("hosts",), message)
 
 

@@ -40,7 +40,7 @@ def compile_config(
     tools = [
         tool
         for name, report in reports.items()
-        if name != PROCESS and (tool := compile_tool(report, process))
+        if name != PROCESS and (tool := compile_tool(report, process, folder))
     ]
     _agree(tools)
     for report in reports.values():
@@ -104,7 +104,7 @@ def _config(
         folder=folder,
         process=process,
         sites=sites,
-        table=Table(sites, process.fleet, process.egress.unmatched),
+        table=Table(sites, process.fleet, process.egress.unmatched, intercepts=bool(process.tls.ca_cert)),
         identity=process.identity,
         digest=_digest(files),
         written={name: report.document.redacted() for name, report in reports.items()},

@@ -1,7 +1,9 @@
 """``sidecar.yaml``: lanes, fleet, identity and what the other rooms are told."""
 
+from posixpath import join
+
 from sidecar.core.compile.mins import mins_of
-from sidecar.core.config import Egress, Limits, Listen, Log, Process, Store, Timeouts
+from sidecar.core.config import Egress, Limits, Listen, Log, Process, Store, Timeouts, Tls
 from sidecar.core.document import Path
 from sidecar.core.fleet import Fleet, Tenant
 from sidecar.core.identity import Identities, Rule, Source, User
@@ -25,6 +27,7 @@ def compile_process(report: Report | None, folder: str) -> Process:
         limits=Limits(file.limits.header_bytes, file.limits.body, file.limits.connections),
         timeouts=Timeouts(file.timeouts.connect, file.timeouts.idle),
         log=Log(file.log.level, file.log.decisions),
+        tls=_tls(report, file.tls, folder),
         mode=file.mode,
         drain_ms=file.drain,
     )
@@ -33,6 +36,18 @@ def compile_process(report: Report | None, folder: str) -> Process:
 def _store(store: schema.Store, folder: str) -> Store:
     state = f"{folder}/.sidecar" if store.state is None else store.state
     return Store(store.url, store.namespace, state, store.lease, store.allow_eviction)
+
+
+def _tls(report: Report | None, tls: schema.Tls | None, folder: str) -> Tls:
+    if tls is None:
+        return Tls()
+    if report is not None and (tls.ca_cert is None) != (tls.ca_key is None):
+        report.about(("tls",), "'ca_cert' and 'ca_key' belong together; write both, or neither", key=True)
+    return Tls(*(_path(folder, path) for path in (tls.ca_cert, tls.ca_key, tls.upstream_ca)))
+
+
+def _path(folder: str, path: str | None) -> str:
+    return "" if path is None else join(folder, path)
 
 
 def _lanes(lanes: schema.Lanes) -> dict[str, Lane]:

@@ -3,15 +3,18 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from posixpath import join
 from typing import Final, Literal, TypeVar
 
 from sidecar.core import route as run
 from sidecar.core.claim import Rate
+from sidecar.core.client import Client, pattern
 from sidecar.core.condition import Condition
 from sidecar.core.config import Process
 from sidecar.core.cost import Cost
 from sidecar.core.document import Path
 from sidecar.core.field import TemplateError
+from sidecar.core.outbound import Trust
 from sidecar.core.pattern import HostPattern, PathPattern
 from sidecar.core.route import SAFE, WRITTEN_WINDOW_MS, Base, DownstreamKey, IntentSpec, StoreSpec
 from sidecar.core.schema import tool as schema
@@ -24,6 +27,14 @@ REPLACING = frozenset({"PUT", "DELETE"})
 """Applied twice they leave what they leave applied once (RFC 9110 section 9.2.2)."""
 
 KEY_PLACES: Final[tuple[Literal["header", "query", "body"], ...]] = ("header", "query", "body")
+
+TAKEN = frozenset(
+    {
+        *("connection", "content-length", "content-type", "date", "transfer-encoding"),
+        *("proxy-authenticate", "proxy-status", "retry-after", "sidecar-verdict"),
+    }
+)
+"""Fields that a refusal has already, or that frame it."""
 
 _CEL_PLACE = re.compile(r"\b1:(\d+): ")
 
@@ -47,12 +58,12 @@ class ToolPart:
     routes: tuple[Written, ...]
 
 
-def compile_tool(report: Report, process: Process) -> ToolPart | None:
-    """None where the file says too little to go on; ``report`` has the reasons."""
+def compile_tool(report: Report, process: Process, folder: str) -> ToolPart | None:
+    """None where the file says too little to go on; ``report`` has the reasons.  ``folder`` is where paths begin."""
     file = read(report, schema.ToolFile, leave="routes")
     if file is None:
         return None
-    tool = _tool(report, file, process)
+    tool = _tool(report, file, process, folder)
     written = report.document.plain(("routes",)) if report.document.has(("routes",)) else []
     if not isinstance(written, list):
         report.value(("routes",), "must be a list; write [...]")
@@ -66,7 +77,7 @@ def compile_tool(report: Report, process: Process) -> ToolPart | None:
     return ToolPart(report, file, tool, tuple(routes))
 
 
-def _tool(report: Report, file: schema.ToolFile, process: Process) -> run.Tool:
+def _tool(report: Report, file: schema.ToolFile, process: Process, folder: str) -> run.Tool:
     hosts = [
         _tried(
             report,
@@ -90,13 +101,36 @@ def _tool(report: Report, file: schema.ToolFile, process: Process) -> run.Tool:
         connect_timeout_ms=process.timeouts.connect_ms
         if file.connect_timeout is None
         else file.connect_timeout,
+        trust=_trust(report, file.tls, folder),
         caps={str(lane): cap for lane, cap in file.caps.items()},
         rate=file.rate,
         credentials=tuple(
             filter(None, (_credential(report, index, text) for index, text in enumerate(file.credential)))
         ),
         downstream=_downstream(report, file.downstream_key),
+        clients=tuple(_client(report, index, client) for index, client in enumerate(file.clients)),
     )
+
+
+def _client(report: Report, index: int, file: schema.Client) -> Client:
+    if file.header is not None and file.header.lower() in TAKEN:
+        report.value(
+            ("clients", index, "header"), "has another meaning; name the field that the SDK looks for"
+        )
+    by_class = {text: said for text, said in file.statuses.items() if text.endswith("xx")}
+    statuses = {int(text[0]) * 100 + rest: said for text, said in by_class.items() for rest in range(100)}
+    statuses |= {int(text): said for text, said in file.statuses.items() if text not in by_class}
+    return Client(pattern(file.user_agent), file.retry, file.header or "", statuses)
+
+
+def _trust(report: Report, tls: schema.ToolTls, folder: str) -> Trust | None:
+    if (tls.client_cert is None) != (tls.client_key is None):
+        report.about(
+            ("tls",), "'client_cert' and 'client_key' belong together; write both, or neither", key=True
+        )
+    paths = (tls.upstream_ca, tls.client_cert, tls.client_key)
+    trust = Trust(*("" if path is None else join(folder, path) for path in paths))
+    return trust if any(trust) else None
 
 
 def _credential(report: Report, index: int, text: str) -> str | None:

@@ -230,6 +230,9 @@ Status = Annotated[
         }
     ),
 ]
+ErrorStatus = Annotated[
+    int, reader(_whole(400, 599)), WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})
+]
 Method = Annotated[
     str,
     reader(_pattern(r"[A-Z][A-Z-]{0,19}", "is not a method; write it in capitals, like PATCH")),

@@ -201,10 +201,17 @@ class Egress(Fields):
 
 
 class Tls(Fields):
-    """The authority that interception signs with."""
+    """Certificates. Relative paths begin at the configuration folder; `sidecar ca init` makes an authority."""
 
-    ca_cert: Text = needed("Path of its certificate.")
-    ca_key: Text = needed("Path of its key.")
+    ca_cert: Text | None = field(
+        None,
+        "The authority that interception signs with, PEM: its certificate, and those between it and a root. "
+        "With it `CONNECT` to a tool's host is opened and its calls are gated; without it nothing is intercepted.",
+    )
+    ca_key: Text | None = field(None, "Its key, PEM without a passphrase.")
+    upstream_ca: Text | None = field(
+        None, "What upstreams are verified against, PEM. Default: the system's authorities."
+    )
 
 
 class Log(Fields):
@@ -255,10 +262,9 @@ class SidecarFile(Fields):
     )
     queue: Queue = field({}, "How many calls may wait at once.")
     egress: Egress = field({}, "Where calls may go.")
-    tls: Tls | None = field(None, "Interception of HTTPS. Absent: CONNECT is tunnelled blind.")
+    tls: Tls | None = field(None, "Interception of HTTPS. Absent: `CONNECT` is tunnelled blind.")
     mode: Mode = field("enforce", "`observe`: decide and log, never refuse or delay.")
     log: Log = field({}, "What is written where.")
     limits: Limits = field({}, "Bounds on what an agent may send.")
     timeouts: Timeouts = field({}, "How long the wire waits.")
     drain: Wait = field("25s", "On SIGTERM: how long calls in flight may take to finish.")
-    clients: Any = field(None, "How the agents' HTTP clients are known.")

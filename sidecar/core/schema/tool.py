@@ -7,6 +7,7 @@ from pydantic import BeforeValidator
 from sidecar.core.schema.fields import (
     CapOrAuto,
     Duration,
+    ErrorStatus,
     FieldName,
     Fields,
     KeyLength,
@@ -16,6 +17,7 @@ from sidecar.core.schema.fields import (
     Name,
     Rate,
     Size,
+    Status,
     Statuses,
     Text,
     Texts,
@@ -36,6 +38,38 @@ class DownstreamKey(Fields):
         "24h", "How long the upstream remembers it. Past that an unknown outcome is never sent again."
     )
     max_length: KeyLength = field("255", "The longest key that the upstream takes, in characters.")
+
+
+class Client(Fields):
+    """How the HTTP clients of one kind are told of a refusal, so that their own retries do not multiply it."""
+
+    stand_in: ClassVar = {"user_agent": "*"}
+
+    user_agent: Text = needed("Which clients, by their `User-Agent`: `Stripe/*`. The first that fits counts.")
+    retry: Literal["retryable", "never"] = field(
+        "retryable",
+        "Which refusals its own retries are good for: those with `retryable: true` in the body, or none.",
+    )
+    header: FieldName | None = field(
+        None, "A field that it obeys, like `Stripe-Should-Retry`: set to `true` or `false`."
+    )
+    statuses: dict[Status, ErrorStatus] = field(
+        {},
+        "For a client that goes by the status: what a refusal says instead, where it shall not be retried. "
+        "`{5xx: 409}`; a single status counts before its class.",
+    )
+
+
+class ToolTls(Fields):
+    """How this tool's upstream and the sidecar prove themselves. Relative paths begin at the configuration folder."""
+
+    upstream_ca: Text | None = field(
+        None, "What the upstream is verified against, PEM. Default: `tls.upstream_ca` in `sidecar.yaml`."
+    )
+    client_cert: Text | None = field(
+        None, "The certificate that we show to an upstream that asks for one, PEM, with those below its root."
+    )
+    client_key: Text | None = field(None, "Its key, PEM without a passphrase.")
 
 
 class Match(Fields):
@@ -167,6 +201,7 @@ class ToolFile(Fields):
         "Whose calls it takes: `api.example.com`, `*.example.com`, with `:PORT` where it is not the usual one.",
     )
     upstream: Url | None = field(None, "Where its calls go. Default: the host that the call names.")
+    tls: ToolTls = field({}, "Certificates of its upstream and for it. An upstream is always verified.")
     timeout: Duration = field("30s", "From the first attempt to connect until the last byte of the answer.")
     connect_timeout: Duration | None = field(None, "Default: `timeouts.connect` in `sidecar.yaml`.")
     body_limit: Size | None = field(
@@ -189,6 +224,9 @@ class ToolFile(Fields):
         "Its hash is part of every intent: another account never gets this one's answer.",
     )
     downstream_key: DownstreamKey | None = field(None, "Only for an API that honours idempotency keys.")
+    clients: tuple[Client, ...] = field(
+        [], "How its SDKs are told of a refusal. Without: the same status for everyone."
+    )
     mode: Mode | None = field(
         None, "`observe`: decide and log, never refuse or delay. Default: `mode` in `sidecar.yaml`."
     )

@@ -27,10 +27,6 @@ class Later:
 
 
 LATER: Final = (
-    Later(
-        "sidecar", "tls", "remove it; HTTPS through CONNECT is tunnelled blind, and the reverse form is gated"
-    ),
-    Later("sidecar", "clients", "remove it"),
     Later("sidecar", "store.url", "name one server, redis://HOST:PORT", "redis+*"),
     Later("sidecar", "store.url", "name one server, rediss://HOST:PORT", "rediss+*"),
     Later("routes", "routes.*.locks.*.hold", "remove it, or write 'call'", "run"),
