@@ -79,7 +79,7 @@ class Level:
     def begin(self, flow: str) -> None:
         self.passes[flow] = self.pass_of(flow)
 
-    def in_turn(self, flow: str, weight: int) -> bool:
+    def may_go(self, flow: str, weight: int) -> bool:
         return self.pass_of(flow) <= min(self.passes.values()) + STRIDE // weight
 
     def charge(self, flow: str, weight: int) -> None:
@@ -120,17 +120,17 @@ class Line:
             del self.tenants[flow.priority]
             del self.priorities.passes[flow.priority]
 
-    def flow_in_turn(self, call: Call) -> bool:
+    def flow_may_go(self, call: Call) -> bool:
         flow = call.claim.flow
         tenants = self.tenants.get(flow.priority)
-        return self.priorities.in_turn(flow.priority, flow.priority_weight) and (
-            tenants is None or tenants.in_turn(flow.tenant, flow.tenant_weight)
+        return self.priorities.may_go(flow.priority, flow.priority_weight) and (
+            tenants is None or tenants.may_go(flow.tenant, flow.tenant_weight)
         )
 
     def may_pass(self, call: Call) -> bool:
         """Whether a call whose turn it is elsewhere may go before those who stand here."""
         fifo = self.fifos.get(call.flow, [])
-        return all(call.age < other.age for other in fifo) and self.flow_in_turn(call)
+        return all(call.age < other.age for other in fifo) and self.flow_may_go(call)
 
     def pay(self, call: Call) -> None:
         flow = call.claim.flow

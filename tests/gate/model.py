@@ -222,7 +222,7 @@ class Model(Kept):
             if call.state == "waiting" and call.bypassed >= BYPASSES and call.place != call.intent
         ]
         for elder in sorted([] if self.senior else elders, key=lambda call: (call.age, call.id)):
-            if all(self.lines[place].flow_in_turn(elder) for place in elder.places if place in self.lines):
+            if all(self.lines[place].flow_may_go(elder) for place in elder.places if place in self.lines):
                 self.step_out(elder)
                 self.senior = elder
                 freed.append(elder.place)

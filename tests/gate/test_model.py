@@ -108,7 +108,7 @@ def test_who_begins_to_wait_owing_nothing_sees_any_other_flow_served_at_most_twi
             seen.pop(what, None)
         elif step in ("serve", "pass") and level.passes:
             served = level.order()[0] if step == "serve" else what
-            if level.in_turn(served, weights[served]):
+            if level.may_go(served, weights[served]):
                 level.charge(served, weights[served])
                 seen.pop(served, None)
                 for others in seen.values():

@@ -41,3 +41,25 @@ def test_what_was_kept_for_a_senior_that_leaves_goes_to_who_waits(scripts: Scrip
     scripts.leave("big")
     assert scripts.states()["s4"] == "offered"
     assert scripts.senior() == ""
+
+
+def test_of_many_who_were_passed_over_only_those_go_first_whose_flow_is_not_ahead(scripts: Scripts) -> None:
+    """Four of one tenant need both locks, and are passed over by another's that need one each; then all are stopped."""
+    fences = {lock: (f"h-{lock}", scripts.grant(claim(f"h-{lock}", None, (lock,)))) for lock in "ab"}
+    for n in range(4):
+        scripts.admit(claim(f"big{n}", None, ("a", "b"), tenant="batch"))
+    for n in range(16):
+        lock = "ab"[n % 2]
+        scripts.admit(claim(f"s{n}", None, (lock,)))
+        if not scripts.senior():
+            scripts.settle(*fences[lock], "free")
+            fences[lock] = f"s{n}", scripts.admit(claim(f"s{n}", None, (lock,)), "again")[1]
+    order, holders = [], dict(fences.values())
+    for _ in range(4):
+        for name, fence in holders.items():
+            scripts.settle(name, fence, "free")
+        offered = sorted(name for name, state in scripts.states().items() if state == "offered")
+        order.append(offered)
+        holders = {name: scripts.admit(claim(name, None, ("a", "b")), "again")[1] for name in offered}
+    assert order[:2] == [["big0"], ["big1"]]
+    assert not [name for offered in order[2:] for name in offered if name.startswith("big")]

@@ -27,7 +27,7 @@ def asked(random: Random, number: int, mins: tuple[Min, ...]) -> Claim:
         ("a", "b") if intent else tuple(sorted(locks)),
         caps,
         mins=mins,
-        tenant=random.choice(["t1", "t2"]),
+        tenant="t1" if len(locks) > 1 else random.choice(["t1", "t2", "t2"]),
         priority=random.choice(["interactive", "background"]),
     )
 

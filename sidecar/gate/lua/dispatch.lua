@@ -13,6 +13,7 @@
 --- @include "refused"
 --- @include "line"
 --- @include "ticket"
+--- @include "promote"
 local OFFER_MS = 2000
 local tries = 16
 local more = 0

@@ -82,17 +82,17 @@ end
 
 -- Whether it is the turn of the call's flow, or would be after one more of its own; of the call itself, where none of its
 -- flow is older.
-local function flow_in_turn(place, c)
+local function flow_may_go(place, c)
   local tenant_weight, priority_weight, priority, tenant = flow_of(c)
   local line = P .. "l:" .. place
-  return in_turn(line, priority, priority_weight) and in_turn(line .. " " .. priority, tenant, tenant_weight)
+  return may_go(line, priority, priority_weight) and may_go(line .. " " .. priority, tenant, tenant_weight)
 end
 
 local function may_pass(place, c)
   local _, _, priority, tenant = flow_of(c)
   local fifo = P .. "l:" .. place .. " " .. priority .. " " .. tenant
   local oldest = call("ZRANGE", fifo, 0, 0, "WITHSCORES")[2]
-  return (not oldest or tonumber(oldest) > c[AGE]) and flow_in_turn(place, c)
+  return (not oldest or tonumber(oldest) > c[AGE]) and flow_may_go(place, c)
 end
 
 -- A call goes: its flow pays wherever it waits, at a rate for each token that it takes.

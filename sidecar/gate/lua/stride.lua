@@ -6,10 +6,7 @@
 -- took its turn without waiting here, until the clock has come up to it.  So what is kept is bounded by the turns of
 -- one round.  Passes are whole numbers, so no share drifts.
 local STRIDE = 720720 -- of weight 1; every weight up to 16 divides it
-
-local function debts(level)
-  return level .. " "
-end
+local DEBTS = " " -- ends their key: what stands below a level has a name there
 
 local function clock_of(level)
   return tonumber(call("ZSCORE", level, "") or 0)
@@ -25,7 +22,7 @@ local function pass_of(level, flow)
   if pass then
     return tonumber(pass), true
   end
-  return math.max(tonumber(call("ZSCORE", debts(level), flow) or 0), clock_of(level)), false
+  return math.max(tonumber(call("ZSCORE", level .. DEBTS, flow) or 0), clock_of(level)), false
 end
 
 local function begin(level, flow)
@@ -36,7 +33,7 @@ local function begin(level, flow)
 end
 
 -- Whether it is the flow's turn, or would be after one more of its own.
-local function in_turn(level, flow, weight)
+local function may_go(level, flow, weight)
   local least = least_pass(level)
   return not least or pass_of(level, flow) <= least + math.floor(STRIDE / weight)
 end
@@ -51,13 +48,13 @@ local function charge(level, flow, weight)
     if waits then
       call("ZADD", level, pass, flow)
     end
-    call("ZADD", debts(level), pass, flow)
-    call("ZREMRANGEBYSCORE", debts(level), "-inf", least)
+    call("ZADD", level .. DEBTS, pass, flow)
+    call("ZREMRANGEBYSCORE", level .. DEBTS, "-inf", least)
   end
 end
 
 -- Whether nobody is left.
 local function cease(level, flow)
   call("ZREM", level, flow)
-  return call("ZCARD", level) == 1 and call("DEL", level, debts(level)) > 0
+  return call("ZCARD", level) == 1 and call("DEL", level, level .. DEBTS) > 0
 end
