@@ -56,12 +56,12 @@ def test_a_default_write_is_locked_on_its_path_and_remembered_for_a_minute() -> 
         "",
     )
     assert [cap.name for cap in claimed.caps] == [
-        "global",
-        "lane:write",
-        "tenant:acme",
-        "workflow:acme/dunning",
-        "run:acme/run-7",
         "tool:crm:write",
+        "run:acme/run-7",
+        "workflow:acme/dunning",
+        "tenant:acme",
+        "lane:write",
+        "global",
     ]
     assert (claimed.call, claimed.workflow, claimed.run, claimed.flow.tenant) == (
         "call-1",
