@@ -89,8 +89,8 @@ class Claim(NamedTuple):
     locks: tuple[str, ...] = ()
     """Entities, sorted and without repeats; all of them or none are granted."""
     caps: tuple[Cap | AutoCap, ...] = ()
-    """In canonical order, the narrowest first: tool and lane, run, workflow, tenant, lane, global; only the first may find
-    its own limit."""
+    """In canonical order, the narrowest first: tool and lane, run, workflow, tenant, lane, global; only the first may
+    find its own limit."""
     wait_ms: int = 0
     """How long the caller will wait for a grant or for a running twin."""
     timeout_ms: int = 30_000
