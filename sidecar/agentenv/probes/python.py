@@ -12,15 +12,15 @@ import sys
 import urllib.error
 import urllib.request
 from importlib import import_module
-from typing import Any, Callable, Dict, List, Tuple  # noqa: UP035 - agents run older Pythons than we do
+from typing import Any, Callable, Dict, List, Tuple
 
 TIMEOUT_S = 10
-Reply = Tuple[int, Any]  # noqa: UP006
+Reply = Tuple[int, Any]
 
 
 def _urllib(url: str, headers: Any) -> Reply:
     try:
-        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)  # noqa: S310
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)  # noqa: S310 - urls are our own probes
     except urllib.error.HTTPError as error:
         return error.code, error.headers
     return answer.status, answer.headers
@@ -67,7 +67,7 @@ def _stripe(url: str, headers: Any) -> Reply:
     return status, answered
 
 
-PROBES: Dict[str, Callable[[str, Any], Reply]] = {  # noqa: UP006
+PROBES: Dict[str, Callable[[str, Any], Reply]] = {
     "urllib": _urllib,
     "requests": _requests,
     "httpx": _httpx,
@@ -78,7 +78,7 @@ PROBES: Dict[str, Callable[[str, Any], Reply]] = {  # noqa: UP006
 }
 
 
-def _finding(name: str, url: str, headers: Any) -> Dict[str, Any]:  # noqa: UP006
+def _finding(name: str, url: str, headers: Any) -> Dict[str, Any]:
     try:
         status, answered = PROBES[name](url, headers)
     except Exception as error:
@@ -89,9 +89,9 @@ def _finding(name: str, url: str, headers: Any) -> Dict[str, Any]:  # noqa: UP00
 
 def _chain(error: Any) -> str:
     """The error and those below it, which are often the ones that say something."""
-    said: List[str] = []  # noqa: UP006
+    said: List[str] = []
     while error is not None and len(said) < 6:
-        said.append("%s: %s" % (type(error).__name__, error))  # noqa: UP031
+        said.append("%s: %s" % (type(error).__name__, error))
         error = error.__cause__ or error.__context__
     return " <- ".join(said)
 
@@ -100,7 +100,7 @@ def main() -> None:
     from importlib.metadata import distributions
 
     asked = json.load(sys.stdin)
-    versions: Dict[str, str] = {}  # noqa: UP006
+    versions: Dict[str, str] = {}
     for distribution in distributions():
         name = distribution.metadata["Name"]
         if name:

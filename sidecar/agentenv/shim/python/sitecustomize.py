@@ -7,16 +7,16 @@ Whatever fails here is one line on stderr, and the agent runs on as if this file
 import importlib.machinery
 import os
 import sys
-from typing import Any, Callable, Dict  # noqa: UP035 - agents run older Pythons than we do
+from typing import Any, Callable, Dict
 
 
 def _bundle() -> str:
     path = os.environ.get("SSL_CERT_FILE", "")
-    return path if os.path.isfile(path) else ""  # noqa: PTH113 - pathlib takes 5 ms of every start
+    return path if os.path.isfile(path) else ""
 
 
 def _complain(name: str, error: BaseException) -> None:
-    sys.stderr.write("sidecar shim: %s is left as it is: %s: %s\n" % (name, type(error).__name__, error))  # noqa: UP031
+    sys.stderr.write("sidecar shim: %s is left as it is: %s: %s\n" % (name, type(error).__name__, error))
 
 
 def _certifi(module: Any) -> None:
@@ -41,7 +41,7 @@ def _aiohttp(module: Any) -> None:
     session = module.ClientSession
     init = session.__init__
 
-    def __init__(self: Any, *args: Any, **options: Any) -> None:  # noqa: N807
+    def __init__(self: Any, *args: Any, **options: Any) -> None:  # noqa: N807 - it becomes a method
         init(self, *args, **dict(options, trust_env=True))
 
     session.__init__ = __init__
@@ -86,7 +86,7 @@ def _urllib3(module: Any) -> None:
     manager.urlopen = urlopen_proxied
 
 
-_CHANGES: Dict[str, Callable[[Any], None]] = {  # noqa: UP006
+_CHANGES: Dict[str, Callable[[Any], None]] = {
     "certifi": _certifi,
     "certifi.core": _certifi,
     "stripe": _stripe,
@@ -132,8 +132,8 @@ def _change_after(spec: Any, name: str, change: Callable[[Any], None]) -> None:
 
 def _next() -> None:
     """Run the ``sitecustomize`` that this one hides."""
-    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-    rest = [place for place in sys.path if os.path.abspath(place or ".") != here]  # noqa: PTH100
+    here = os.path.dirname(os.path.abspath(__file__))
+    rest = [place for place in sys.path if os.path.abspath(place or ".") != here]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", rest)
     if spec is not None and spec.loader is not None:
         from importlib.util import module_from_spec
