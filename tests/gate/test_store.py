@@ -252,6 +252,29 @@ async def test_a_server_that_may_drop_locks_is_refused_unless_told_otherwise(
     await gate.stop()
 
 
+async def test_a_stop_ends_the_attempts_to_connect_although_one_of_them_lost_its_cancellation(
+    server: Server, watch: Watch
+) -> None:
+    """As ``asyncio.wait_for`` does when what it waits for fails in the moment of its cancellation."""
+    gate, trying = Gate(server.url, observer=watch), asyncio.Event()
+    await gate.start()
+
+    async def refuse() -> str:
+        trying.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise OSError("refused") from None
+        raise AssertionError
+
+    gate._store.locate = refuse
+    await server.kill()
+    async with asyncio.timeout(10):
+        await trying.wait()
+        await gate.stop()
+    assert watch.up[-1] is False
+
+
 async def test_a_server_that_is_not_there_is_an_error_that_says_what_to_check() -> None:
     with pytest.raises(StoreError, match="is the server running"):
         await Gate("redis://user:secret@127.0.0.1:1/0").start()
