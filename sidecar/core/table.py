@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, Self
 from urllib.parse import parse_qs
 
 from sidecar.core.call import Call, Identity
+from sidecar.core.client import Client
 from sidecar.core.content import Content
 from sidecar.core.fleet import Fleet
 from sidecar.core.index import Candidates, Index
@@ -158,6 +159,11 @@ class Table:
     def opens(self, connect: Call) -> bool:
         """Whether what passes inside this CONNECT is a tool's and can be seen."""
         return self._intercepts and self._at(connect.host, connect.port) is not None
+
+    def clients(self, call: Call) -> Sequence[Client]:
+        """The clients of the tool that the call is meant for; none where no tool is."""
+        door = self._doors.get(call.tool) if call.tool is not None else self._at(call.host, call.port)
+        return () if door is None else door.site.tool.clients
 
     def _at(self, host: str, port: int) -> "_Door | None":
         for wanted, door in self._exact.get(host, ()):
