@@ -16,6 +16,8 @@ from sidecar.agentenv.variables import Authority
 
 SHIMS = Path(__file__).parent / "shim"
 BUNDLE = "ca-bundle.pem"
+JOINT = "ca-added.pem"
+OURS = b"# The sidecar's own:\n"
 
 USUAL = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine
@@ -32,12 +34,24 @@ class ShareError(Exception):
 def authority(ca_cert: Path, share: Path | None, environ: Mapping[str, str]) -> Authority:
     """Certificates in place: the bundle written, and all of it in ``share`` where one is given.  Raises ShareError."""
     ca = _read(ca_cert)
-    bundle = (share or ca_cert.parent) / BUNDLE
+    folder = share or ca_cert.parent
+    bundle, joint = folder / BUNDLE, folder / JOINT
+    own = ca_cert if share is None else share / "ca.pem"
     _write(bundle, _system(bundle, environ) + ca)
-    if share is None:
-        return Authority(ca_cert.absolute(), bundle.absolute())
-    _write(share / "ca.pem", ca)
-    return Authority((share / "ca.pem").absolute(), bundle.absolute())
+    if share is not None:
+        _write(own, ca)
+    added = _added(Path(environ.get("NODE_EXTRA_CA_CERTS", "")), own, joint)
+    if added:
+        _write(joint, added + OURS + ca)
+    return Authority((joint if added else own).absolute(), bundle.absolute())
+
+
+def _added(path: Path, own: Path, joint: Path) -> bytes:
+    """What somebody adds to Node's authorities already, in the one file that its variable takes."""
+    if not path.is_file() or path.resolve() == own.resolve():
+        return b""
+    content = _read(path)
+    return content.partition(OURS)[0] if path.resolve() == joint.resolve() else content
 
 
 def shims(share: Path | None) -> Path:
