@@ -32,8 +32,9 @@ RUN python3 -m venv /opt/compile \
       --requirement "${LOCK}"
 COPY pyproject.toml setup.py README.md ./
 COPY sidecar sidecar
-RUN CFLAGS=-g0 SIDECAR_COMPILE=1 /opt/compile/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
- && /opt/compile/bin/pip --python /opt/sidecar/bin/python install --quiet --no-deps --no-index /wheel/*.whl
+RUN SIDECAR_COMPILE=1 /opt/compile/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
+ && /opt/compile/bin/pip --python /opt/sidecar/bin/python install --quiet --no-deps --no-index /wheel/*.whl \
+ && find /opt/sidecar -name '*.so' -exec strip --strip-debug {} +
 
 FROM ${BASE_IMAGE}
 # The authorities of upstreams, and what the init container of enforced mode sets its rules with.
