@@ -34,10 +34,17 @@ class Image:
         """Its interpreter, with all that is installed."""
         return str(Path(self.entrypoint[0]).with_name("python"))
 
-    def bundle(self, folder: Path, args: list[str], mounts: dict[Path, str], env: dict[str, str]) -> Path:
-        """A runtime's bundle in ``folder``: the image's user and environment, its file system read-only, the network
-        shared with the test, no capability, no way to gain one, and its shells covered."""
-        uid, gid = map(int, self.config["User"].split(":"))
+    def bundle(
+        self,
+        folder: Path,
+        args: list[str],
+        mounts: dict[Path, str],
+        env: dict[str, str],
+        user: tuple[int, int] | None = None,
+    ) -> Path:
+        """A runtime's bundle in ``folder``: the image's environment, its user where no other is named, its files
+        read-only, the network shared with the test, no capability, no way to gain one, and its shells covered."""
+        uid, gid = user or map(int, self.config["User"].split(":"))
         variables = [*self.config["Env"], *(f"{name}={value}" for name, value in env.items())]
         none: dict[str, list[str]] = {
             kind: [] for kind in ("bounding", "effective", "permitted", "inheritable", "ambient")

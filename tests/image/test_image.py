@@ -50,11 +50,14 @@ async def run(image: Image, folder: Path) -> AsyncIterator[Run]:
     runc = ("runc", "--root", str(folder / "runc"))
 
     async def start(
-        words: list[str], config: Path | None = None, env: dict[str, str] | None = None
+        words: list[str],
+        config: Path | None = None,
+        env: dict[str, str] | None = None,
+        user: tuple[int, int] | None = None,
     ) -> asyncio.subprocess.Process:
         name = f"{folder.name}-{len(running)}"
         mounts = {} if config is None else {config: "/etc/sidecar"}
-        bundle = image.bundle(folder / f"bundle{len(running)}", words, mounts, env or {})
+        bundle = image.bundle(folder / f"bundle{len(running)}", words, mounts, env or {}, user)
         process = await asyncio.create_subprocess_exec(
             *(*runc, "run", "--bundle", str(bundle), name),
             stdin=subprocess.DEVNULL,
@@ -102,6 +105,11 @@ async def test_without_a_configuration_it_passes_nothing_on(run: Run, image: Ima
     code, _, err = await outcome(await run([*image.entrypoint, *image.config["Cmd"]]))
     assert code == 1
     assert "/etc/sidecar: no such folder" in err
+
+
+async def test_it_runs_as_whatever_user_a_pod_names(run: Run, image: Image) -> None:
+    process = await run([*image.entrypoint, "--version"], user=(1_000_660_000, 0))
+    assert (await outcome(process))[0] == 0
 
 
 async def test_what_every_call_passes_through_is_compiled(run: Run, image: Image) -> None:
