@@ -32,6 +32,24 @@ POD_MONITOR = fields(
     }
 )
 
+SERVICE_MONITOR = fields(
+    {
+        "selector": fields({"matchLabels": LABELS}),
+        "endpoints": some(
+            fields(
+                {
+                    "port": TEXT,
+                    "scheme": {"const": "https"},
+                    "tlsConfig": fields(
+                        {"serverName": TEXT, "ca": fields({"secret": fields({"name": TEXT, "key": TEXT})})}
+                    ),
+                },
+                {"path": TEXT, "interval": DURATION},
+            )
+        ),
+    }
+)
+
 RULE = fields({"alert": TEXT, "expr": TEXT, "labels": LABELS, "annotations": LABELS}, {"for": DURATION})
 PROMETHEUS_RULE = fields({"groups": some(fields({"name": TEXT, "rules": some(RULE)}))})
 
@@ -59,6 +77,7 @@ CERTIFICATE = fields(
 
 SCHEMAS = {
     ("monitoring.coreos.com/v1", "PodMonitor"): POD_MONITOR,
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): SERVICE_MONITOR,
     ("monitoring.coreos.com/v1", "PrometheusRule"): PROMETHEUS_RULE,
     ("cert-manager.io/v1", "Issuer"): ISSUER,
     ("cert-manager.io/v1", "Certificate"): CERTIFICATE,

@@ -38,7 +38,9 @@ def test_the_certificate_by_hand_is_one_that_an_api_server_trusts(tmp_path: Path
     )
 
     told = [line.split("\0")[:-1] for line in calls.read_text().splitlines()]
-    assert told[0][2:6] == ["create", "secret", "tls", "sidecar-webhook-tls"]
+    assert told[0][2:5] == ["create", "secret", "generic"]
+    files = [word.removeprefix("--from-file=") for word in told[0] if word.startswith("--from-file=")]
+    assert files == ["tls.crt", "tls.key", "ca.crt"]
     assert [words[1] for words in told[1:]] == [
         "mutatingwebhookconfiguration",
         "validatingwebhookconfiguration",

@@ -1,7 +1,7 @@
 """The overlays and the chart: valid to every API server, the same by either way, and about things that exist."""
 
 import base64
-import importlib
+import importlib.util
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
@@ -35,8 +35,12 @@ from tests.k8s.manifests import (
 OLDEST, NEWEST = "1.27", "1.37"
 INJECTED = {"sidecar.agents.dev/injected": "true"}
 """What the webhook puts on every pod it changes."""
-WEBHOOK_OPTIONS = {"--listen", "--cert", "--key", "--config"}
+WEBHOOK_OPTIONS = {"--listen", "--cert", "--key", "--config", "--kubernetes-version"}
 """What `sidecar webhook` takes."""
+WEBHOOK_METRICS = {
+    "sidecar_webhook_certificate_expires_seconds": set[str](),
+    "sidecar_webhook_reloads_total": {"what", "result"},
+}
 
 WAYS = {"kustomize": kustomized, "helm": charted}
 
@@ -171,6 +175,35 @@ def options(command: str) -> set[str]:
     return {word for option in typer.main.get_command(single).params for word in option.opts}
 
 
+def test_what_is_injected_is_the_image_that_injects(manifests: Manifests) -> None:
+    for pod in pods(manifests):
+        for container in pod["spec"]["containers"]:
+            environment = {variable["name"]: variable["value"] for variable in container["env"]}
+            assert environment["SIDECAR_IMAGE"] == container["image"]
+            assert ":" in container["image"]
+
+
+def test_an_old_cluster_is_told_to_the_webhook_by_the_chart() -> None:
+    def told(version: str) -> set[str]:
+        made = charted("production", f"--kube-version={version}")
+        (pod,) = pods(made)
+        return {word for word in pod["spec"]["containers"][0]["args"] if "kubernetes-version" in word}
+
+    assert told("1.28.4") == {"--kubernetes-version=v1.28.4"}
+    assert told("1.29.0") == set()
+
+
+def test_a_monitor_selects_what_there_is(manifests: Manifests) -> None:
+    (service,) = of(manifests, "Service")
+    for monitor in of(manifests, "ServiceMonitor"):
+        assert selected(monitor["spec"]["selector"], service["metadata"]["labels"])
+        (endpoint,) = monitor["spec"]["endpoints"]
+        assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+        (certificate,) = (it for it in of(manifests, "Certificate") if "dnsNames" in it["spec"])
+        assert endpoint["tlsConfig"]["serverName"] in certificate["spec"]["dnsNames"]
+        assert endpoint["tlsConfig"]["ca"]["secret"]["name"] == certificate["spec"]["secretName"]
+
+
 def test_a_webhook_asks_who_answers(manifests: Manifests) -> None:
     (service,) = of(manifests, "Service")
     for kind, path in {"Mutating": "/mutate", "Validating": "/validate"}.items():
@@ -261,11 +294,11 @@ def within(blocks: list[Block], address: str) -> bool:
 
 def test_rules_speak_of_metrics_and_labels_that_exist() -> None:
     (rules,) = of(kustomized("production"), "PrometheusRule")
-    known = {f"sidecar_{family.name}": {*family.labels, "namespace"} for family in Meters().families}
+    known = {name: labels | {"namespace"} for name, labels in metrics().items()}
     alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"]]
     assert len({rule["alert"] for rule in alerts}) == len(alerts)
     ours = [rule for rule in alerts if "sidecar_" in rule["expr"]]
-    assert len(ours) >= 8
+    assert len(ours) >= 10
     for rule in ours:
         (metric,) = re.findall(r"\bsidecar_\w+", rule["expr"])
         matched = re.findall(r"(\w+)!?=~?\"", rule["expr"])
@@ -273,6 +306,15 @@ def test_rules_speak_of_metrics_and_labels_that_exist() -> None:
         assert {*matched, *grouped.split(", ")} <= known[metric]
         spoken = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
         assert spoken <= set(grouped.split(", ")), "a label that the alert has lost"
+
+
+def metrics() -> dict[str, set[str]]:
+    """Every metric of a sidecar and of the webhook, with its labels."""
+    families = Meters().families
+    if importlib.util.find_spec("sidecar.telemetry.reviews") is None:
+        return WEBHOOK_METRICS | {f"sidecar_{family.name}": set(family.labels) for family in families}
+    reviews = importlib.import_module("sidecar.telemetry.reviews").Reviews(float)
+    return {f"sidecar_{family.name}": set(family.labels) for family in (*families, *reviews.families)}
 
 
 def test_whatever_the_metrics_page_calls_worth_an_alert_is_one() -> None:
