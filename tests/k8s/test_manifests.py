@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import cel
 import pytest
 import typer
 
@@ -213,6 +214,30 @@ def test_a_webhook_asks_who_answers(manifests: Manifests) -> None:
         assert asked == {"name": service["metadata"]["name"], "namespace": SYSTEM, "path": path, "port": 443}
         assert webhook["failurePolicy"] == "Fail"
         assert webhook["sideEffects"] == "None"
+
+
+@pytest.mark.parametrize(
+    ("change", "asked"),
+    [
+        ({}, False),
+        ({"metadata": {"finalizers": []}}, False),
+        ({"metadata": {"labels": {"sidecar.agents.dev/injected": "true"}}}, True),
+        ({"metadata": {"annotations": {"sidecar.agents.dev/tenant": "acme"}}}, True),
+        ({"spec": {"containers": [{"name": "agent-sidecar", "image": "another"}]}}, True),
+    ],
+)
+def test_a_running_pod_is_asked_about_when_its_gating_may_change(change: Manifest, asked: bool) -> None:
+    (configuration,) = of(kustomized("production"), "ValidatingWebhookConfiguration")
+    (condition,) = configuration["webhooks"][0]["matchConditions"]
+    before = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "agent-sidecar", "image": "ours"}]}}
+    after = before | change
+    request = {"operation": "UPDATE"}
+    assert (
+        cel.evaluate(condition["expression"], {"request": request, "object": after, "oldObject": before})
+        is asked
+    )
+    created = {"request": {"operation": "CREATE"}, "object": after, "oldObject": None}
+    assert cel.evaluate(condition["expression"], created) is True
 
 
 def test_a_labelled_namespace_is_asked_about_and_the_webhooks_own_never_is(manifests: Manifests) -> None:

@@ -16,12 +16,6 @@ app.kubernetes.io/component: webhook
 
 {{- /* Whose pods the webhooks are asked about. */}}
 {{- define "sidecar.asked" -}}
-rules:
-  - operations: [CREATE]
-    apiGroups: [""]
-    apiVersions: [v1]
-    resources: [pods]
-    scope: Namespaced
 namespaceSelector:
   matchLabels: {sidecar.agents.dev/inject: enabled}
   matchExpressions:
