@@ -32,12 +32,23 @@ class ShareError(Exception):
 def authority(ca_cert: Path, share: Path | None, environ: Mapping[str, str]) -> Authority:
     """Certificates in place: the bundle written, and all of it in ``share`` where one is given.  Raises ShareError."""
     ca = _read(ca_cert)
-    bundle = (share or ca_cert.parent) / BUNDLE
+    if share is not None:
+        return put(ca, share, environ)
+    bundle = ca_cert.parent / BUNDLE
     _write(bundle, _system(bundle, environ) + ca)
-    if share is None:
-        return Authority(ca_cert.absolute(), bundle.absolute())
+    return Authority(ca_cert.absolute(), bundle.absolute())
+
+
+def put(ca: bytes, share: Path, environ: Mapping[str, str]) -> Authority:
+    """The certificate ``ca`` and the bundle, in ``share``.  Raises ShareError."""
+    _write(share / BUNDLE, _system(share / BUNDLE, environ) + ca)
     _write(share / "ca.pem", ca)
-    return Authority((share / "ca.pem").absolute(), bundle.absolute())
+    return there(share)
+
+
+def there(share: Path) -> Authority:
+    """What a sidecar puts in ``share`` at its start."""
+    return Authority((share / "ca.pem").absolute(), (share / BUNDLE).absolute())
 
 
 def shims(share: Path | None) -> Path:
@@ -101,5 +112,5 @@ def _write(path: Path, content: bytes) -> None:
                 raise
     except OSError as error:
         raise ShareError(
-            f"{path}: cannot be written: {error.strerror}; name a folder with --share DIR"
+            f"{path}: cannot be written: {error.strerror}; name a folder with --share DIR, or in tls.share"
         ) from None

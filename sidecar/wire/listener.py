@@ -1,7 +1,8 @@
-"""Where agents connect: one listening socket, its connections, and the sweep that keeps their deadlines."""
+"""Where agents connect: the listening sockets, their connections, and the sweep that keeps their deadlines."""
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Callable
 from math import inf
 from typing import Self, cast
@@ -9,16 +10,20 @@ from typing import Self, cast
 from sidecar.core.refusal import Refusal
 from sidecar.wire.connection import Connection
 from sidecar.wire.interceptions import Interceptions
+from sidecar.wire.redirected import bound_for
 from sidecar.wire.shared import Authority, Handler, Limits, Shared
+from sidecar.wire.transparent import Arrival, BoundFor
 
 BACKLOG = 1024
+LOOPBACKS = ("127.0.0.1", "::1")
 
 
 class Listener:
-    """A proxy port.  ``stop_accepting``, then ``drain``, then ``close``."""
+    """A proxy port, and perhaps a transparent one.  ``stop_accepting``, then ``drain``, then ``close``."""
 
     def __init__(self, server: asyncio.Server, shared: Shared) -> None:
         self._server = server
+        self._transparent: list[asyncio.Server] = []
         self._shared = shared
         self._period_s = _period_s(shared.limits)
         self._timer = shared.loop.call_later(self._period_s, self._sweep)
@@ -46,6 +51,18 @@ class Listener:
         )
         return cls(server, shared)
 
+    async def open_transparent(self, port: int, bound_for: BoundFor = bound_for) -> None:
+        """Take redirected connections too, on this port of loopback, where the kernel's redirect leads to.
+
+        A machine without IPv6 has none to be redirected.  Raises OSError where a port cannot be had.
+        """
+        for host in LOOPBACKS if socket.has_dualstack_ipv6() else LOOPBACKS[:1]:
+            self._transparent.append(
+                await self._shared.loop.create_server(
+                    lambda: Arrival(self._shared, bound_for), host, port, backlog=BACKLOG
+                )
+            )
+
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of a TCP listener."""
@@ -67,7 +84,8 @@ class Listener:
         self._shared.authority = authority
 
     def stop_accepting(self) -> None:
-        self._server.close()
+        for server in (self._server, *self._transparent):
+            server.close()
 
     async def drain(self) -> None:
         """Close idle connections now and busy ones after their reply; returns when no call runs.
