@@ -45,7 +45,7 @@ def bound_for(transport: asyncio.BaseTransport) -> Destination:
             ) from None
         if destination == here:
             raise NotRedirected("came straight here; only 'sidecar redirect' leads here")
-        if _owner(sock.family, there, here) == os.geteuid():
+        if _owner(sock.family, there, destination) == os.geteuid():
             raise NotRedirected(
                 f"of the sidecar itself was redirected: 'sidecar redirect --uid' must name its user, {os.geteuid()}"
             )
@@ -72,7 +72,7 @@ def _parsed(address: bytes) -> Destination:
 def _owner(family: int, of: Destination, to: Destination) -> int | None:
     """The user whose socket has the address ``of`` and is connected to ``to``; None where the kernel does not say.
 
-    By sock_diag(7), which needs no privilege.
+    By sock_diag(7), which needs no privilege.  The one who was redirected believes to be where he wanted to go.
     """
     tuple_ = struct.pack("!HH16s16s", of[1], to[1], *(socket.inet_pton(family, each[0]) for each in (of, to)))
     request = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 0xFFFF_FFFF) + tuple_

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, TypeAlias, cast
 
+import orjson
+
 from sidecar.core.call import Call
 from sidecar.core.refusal import Refusal
 from sidecar.wire import reply
@@ -110,7 +112,7 @@ class Arrival(asyncio.Protocol):
             return
         self._refused = True
         self._exchange = None
-        self._transport.write(ACCESS_DENIED if self._said[0] == HANDSHAKE else last)
+        self._transport.write(self._denied(last) if self._said[0] == HANDSHAKE else last)
         self._transport.write_eof()
         self._transport.resume_reading()  # and thrown away, lest a reset overtake what was said
         self.deadline_s = self._shared.now_s + self._shared.limits.linger_s
@@ -175,6 +177,12 @@ class Arrival(asyncio.Protocol):
         self._transport.set_protocol(cast("asyncio.Protocol", line))
         line.connection_made(self._transport)
         line.data_received(self._said)
+
+    def _denied(self, last: bytes) -> bytes:
+        """An alert has no room for reasons, so the log has them."""
+        why = orjson.loads(last.partition(b"\r\n\r\n")[2])["detail"]
+        self._shared.interceptions.astray(f"for {self._bound_for[0]} was refused. {why}")
+        return ACCESS_DENIED
 
     def _leave(self) -> None:
         self.lost = True
