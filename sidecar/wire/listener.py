@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Self, cast
 
@@ -51,8 +51,8 @@ class Listener:
         )
         return cls(server, shared)
 
-    async def open_transparent(self, port: int, bound_for: BoundFor = bound_for) -> None:
-        """Take redirected connections too, on this port of loopback, where the kernel's redirect leads to.
+    async def open_transparent(self, port: int, bound_for: BoundFor = bound_for) -> Sequence[tuple[str, int]]:
+        """Take redirected connections too, on this port of loopback, where the kernel's redirect leads to; the places.
 
         A machine without IPv6 has none to be redirected.  Raises OSError where a port cannot be had.
         """
@@ -62,6 +62,8 @@ class Listener:
                     lambda: Arrival(self._shared, bound_for), host, port, backlog=BACKLOG
                 )
             )
+
+        return [server.sockets[0].getsockname()[:2] for server in self._transparent]
 
     @property
     def address(self) -> tuple[str, int]:
