@@ -26,8 +26,9 @@ def _network(text: str) -> Network:
 
 def redirect(
     uid: Annotated[
-        int, typer.Option(min=0, help="The numeric user that the sidecar runs as; only it goes straight.")
-    ],
+        int | None,
+        typer.Option(min=0, help="The numeric user that the sidecar runs as; only it goes straight."),
+    ] = None,
     to: Annotated[
         int, typer.Option(min=1, max=65535, help="The sidecar's transparent port: listen.transparent.")
     ] = TRANSPARENT,
@@ -46,13 +47,15 @@ def redirect(
     For an init container: it needs NET_ADMIN, and nothing that runs later does.  May be repeated.  Exit 1: they are not
     in place.
     """
+    if uid is None and not removal:
+        raise typer.BadParameter("name the sidecar's user with --uid")
     if uid == 0:
         raise typer.BadParameter(
             "an agent that runs as root would go straight; the sidecar needs a user of its own"
         )
     if removal and checking:
         raise typer.BadParameter("--remove and --check are two commands")
-    wanted = Redirect(uid, to, tuple(sorted(set(ports))), tuple(map(_network, exclude or ())))
+    wanted = Redirect(uid or 0, to, tuple(sorted(set(ports))), tuple(map(_network, exclude or ())))
     try:
         if removal:
             remove()

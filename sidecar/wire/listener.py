@@ -1,21 +1,23 @@
 """Where agents connect: the listening sockets, their connections, and the sweep that keeps their deadlines."""
 
 import asyncio
+import errno
 import secrets
-import socket
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from sidecar.core.refusal import Refusal
 from sidecar.wire.connection import Connection
 from sidecar.wire.interceptions import Interceptions
-from sidecar.wire.redirected import bound_for
 from sidecar.wire.shared import Authority, Handler, Limits, Shared
-from sidecar.wire.transparent import Arrival, BoundFor
+
+if TYPE_CHECKING:
+    from sidecar.wire.transparent import BoundFor
 
 BACKLOG = 1024
 LOOPBACKS = ("127.0.0.1", "::1")
+NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class Listener:
@@ -51,18 +53,24 @@ class Listener:
         )
         return cls(server, shared)
 
-    async def open_transparent(self, port: int, bound_for: BoundFor = bound_for) -> Sequence[tuple[str, int]]:
+    async def open_transparent(
+        self, port: int, bound_for: "BoundFor | None" = None
+    ) -> Sequence[tuple[str, int]]:
         """Take redirected connections too, on this port of loopback, where the kernel's redirect leads to; the places.
 
-        A machine without IPv6 has none to be redirected.  Raises OSError where a port cannot be had.
+        Without IPv6 on loopback none is redirected there.  Raises OSError where a port cannot be had.
         """
-        for host in LOOPBACKS if socket.has_dualstack_ipv6() else LOOPBACKS[:1]:
-            self._transparent.append(
-                await self._shared.loop.create_server(
-                    lambda: Arrival(self._shared, bound_for), host, port, backlog=BACKLOG
-                )
-            )
+        from sidecar.wire.transparent import arrivals  # not loaded where nobody is redirected
 
+        made = arrivals(self._shared, bound_for)
+        for host in LOOPBACKS:
+            try:
+                server = await self._shared.loop.create_server(made, host, port, backlog=BACKLOG)
+            except OSError as error:
+                if host == "::1" and error.errno in NO_IPV6:
+                    continue
+                raise
+            self._transparent.append(server)
         return [server.sockets[0].getsockname()[:2] for server in self._transparent]
 
     @property

@@ -27,7 +27,7 @@ from sidecar.wire.held import Held
 from sidecar.wire.hello import HANDSHAKE
 from sidecar.wire.intake import call_of
 from sidecar.wire.opening import Opening
-from sidecar.wire.redirected import Destination, NotRedirected
+from sidecar.wire.redirected import Destination, NotRedirected, bound_for
 from sidecar.wire.shared import Shared
 from sidecar.wire.sniff import Opener, sniff
 from sidecar.wire.tunnel import splice
@@ -42,12 +42,17 @@ SILENT: Final = (
 )
 
 
+def arrivals(shared: Shared, find: BoundFor | None) -> Callable[[], "Arrival"]:
+    """Makes one for each connection; ``find`` asks the kernel unless it is given."""
+    return lambda: Arrival(shared, find or bound_for)
+
+
 class Arrival(asyncio.Protocol):
     """One connection.  Implements ``exchange.Line``, and is a ``shared.Member``."""
 
-    def __init__(self, shared: Shared, bound_for: BoundFor) -> None:
+    def __init__(self, shared: Shared, find: BoundFor) -> None:
         self._shared = shared
-        self._find = bound_for
+        self._find = find
         self._bound_for: Destination
         self._transport: asyncio.Transport
         self._exchange: Exchange | None = None
@@ -73,8 +78,8 @@ class Arrival(asyncio.Protocol):
             self.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._refused or self.lost:
-            return
+        if self._refused or self.lost or self._exchange is not None:
+            return  # nobody wants it; nor does any come while the exchange has reading paused
         self._said += data
         try:
             opener = sniff(self._said, self._shared.limits.head_bytes)

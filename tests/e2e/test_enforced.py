@@ -196,6 +196,14 @@ async def test_plain_http_and_ipv6_are_gated_too(
     assert len(tool.seen) == 1
 
 
+async def test_a_pod_without_ipv6_is_enforced_as_well(
+    here: Pod, tool: Tool, start: Start, tmp_path: Path
+) -> None:
+    await here.run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6", user=0)
+    sidecar = await enforced(tmp_path, here, start)
+    assert verdict(await curl(here, sidecar, "https://crm.test/")) == "executed"
+
+
 async def test_identity_comes_by_headers_and_goes_no_further(
     here: Pod, tool: Tool, start: Start, tmp_path: Path
 ) -> None:
@@ -434,7 +442,8 @@ async def test_the_rules_are_put_there_found_and_taken_away(here: Pod) -> None:
     ran = await here.redirect("--check")
     assert (ran.status, "made from other arguments" in ran.err) == (1, True)
     assert (await here.redirect("--remove")).status == 0
-    assert (await here.redirect("--remove")).status == 0
+    bare = await here.run(sys.executable, "-m", "sidecar", "redirect", "--remove", user=0)
+    assert bare.status == 0, f"{bare}"
     assert "agent_sidecar" not in (await here.run("nft", "list", "ruleset", user=0)).out
 
 
