@@ -454,6 +454,15 @@ async def test_what_is_excluded_goes_straight(here: Pod, elsewhere: Tool, tool: 
     assert (await here.run("curl", "-sSk", "https://crm.test/")).status == 7
 
 
+async def test_what_was_not_redirected_does_not_leave(here: Pod, tool: Tool) -> None:
+    assert (await here.redirect()).status == 0
+    await here.run("nft", "flush", "chain", "inet", "agent_sidecar", "to_sidecar", user=0)
+    for url in ("https://crm.test/", "http://crm6.test/"):
+        assert (await here.run("curl", "-sSk", "--max-time", "20", url)).status == 7
+    assert tool.seen == []
+    assert (await here.run("curl", "-sSk", "--http1.1", "https://crm.test/", user=SIDECAR)).status == 0
+
+
 async def without_others(here: Pod, programs: Path, *options: str) -> Ran:
     """An init container whose image has these programs only."""
     script = 'mount --bind "$0" /usr/sbin && PATH="$0" exec "$@"'
