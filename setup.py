@@ -16,7 +16,7 @@ COMPILED = [
     "core/fleet", "core/headers", "core/identity", "core/index", "core/judge", "core/outbound", "core/outcome",
     "core/pattern", "core/refusal", "core/route", "core/selector", "core/table", "core/template",
     "core/view",
-    "gate/answers", "gate/gate", "gate/keeper", "gate/keyspace", "gate/link", "gate/store",
+    "gate/answers", "gate/gate", "gate/keeper", "gate/keyspace", "gate/link", "gate/safe", "gate/store",
     "gate/waiting", "gate/words",
     "telemetry/instruments", "telemetry/meters", "telemetry/story",
     "wire/body", "wire/channel", "wire/connection", "wire/exchange", "wire/head", "wire/intake",

@@ -6,19 +6,21 @@ sends what will run, or what is wrong, through a pipe.  Whatever a file does to 
 ended, one that dies is a problem like any other, and calls are served meanwhile.
 
 What comes through the pipe is a pickle, from nobody but our own child.
+
+At start everything waits for the child, so nothing that it does not need is imported before it runs.
 """
 
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from sidecar.core.config import Config
-from sidecar.core.problems import ConfigError, Problem
+if TYPE_CHECKING:
+    from sidecar.core.config import Config
+    from sidecar.core.problems import ConfigError, Problem
 
 PATIENCE_S = 30.0
 """A thousand routes take a second."""
@@ -50,8 +52,13 @@ class Reading:
         except OSError as error:
             raise self._failed(f"could not be read: no process to read it: {error.strerror}") from None
 
-    def config(self) -> Config:
+    def config(self) -> "Config":
         """Wait for it.  Raises ConfigError."""
+        import pickle
+
+        from sidecar.core.config import Config
+        from sidecar.core.problems import ConfigError
+
         self._awaited = True
         with self._child:
             try:
@@ -66,7 +73,9 @@ class Reading:
             return result
         raise ConfigError(result)
 
-    def _failed(self, message: str) -> ConfigError:
+    def _failed(self, message: str) -> "ConfigError":
+        from sidecar.core.problems import ConfigError, Problem
+
         return ConfigError([Problem(str(self._folder), 0, 0, message)])
 
     def __enter__(self) -> Self:

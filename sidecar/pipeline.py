@@ -65,7 +65,6 @@ class Pipeline:
         """Serve calls by ``plan`` from now on."""
         self.plan = plan
         self.departures = Departures(plan.identity.strip)
-        self.clients = {site.tool.name: site.tool.clients for site in plan.table.sites}
         for site in plan.table.sites:
             for route in (*site.routes, site.read, site.write):
                 self._meters(route)  # so that its series begin at zero
@@ -209,7 +208,7 @@ class Pipeline:
     def _refuse(self, agent: Agent, story: Story, no: Refusal) -> None:
         story.refused(no)
         route = "" if story.route == UNMATCHED else story.route
-        client = client_of(self.clients.get(story.tool, ()), story.call.headers)
+        client = client_of(self.plan.table.clients(story.call), story.call.headers)
         answer = no.as_answer(story.call.id, route, client)
         story.reply_status = answer.status
         agent.reply(answer)

@@ -26,7 +26,7 @@ version: 1
 tool: crm
 hosts: [crm.test]
 clients:
-  - {user_agent: "Eager/*", statuses: {409: 422}}
+  - {user_agent: "Eager/*", statuses: {400: 422, 409: 422}}
 routes:
   - name: deal.update
     match: {method: PATCH, path: "/deals/{id}"}
@@ -283,6 +283,15 @@ async def test_a_refusal_is_told_in_the_clients_own_signs(street: Street) -> Non
     eager = await street.walk("PATCH", "http://crm.test/deals/7", User_Agent="Eager/1.0")
     assert eager[-1] == "reply   422 refused"
     assert [story.reply_status for story in street.stories] == [409, 422]
+
+
+async def test_a_refusal_before_any_route_is_picked_is_told_in_the_clients_own_signs_too(
+    street: Street,
+) -> None:
+    agent = {"User_Agent": "Eager/1.0", "X_HTTP_Method_Override": "DELETE", "X_Agent_Tenant": "\x01"}
+    await street.walk("PATCH", "http://crm.test/deals/7", **agent)
+    assert street.stories[0].code == "bad-request"
+    assert street.stories[0].reply_status == 422
 
 
 async def test_draining_refuses_side_effects_and_lets_reads_pass(street: Street) -> None:

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and benchmarks drive, where a package manager lets us; says what is missing elsewhere.
 set -u
-declare -A package=([node]=nodejs [redis-server]=redis-server [wrk]=wrk [nginx]=nginx-light [curl]=curl
+declare -A package=([node]=nodejs [redis-server]=redis-server [wrk]=wrk [nginx]=nginx-light [curl]=curl [npm]=npm
   [ip]=iproute2 [nft]=nftables [iptables]=iptables)
 missing=()
 for program in "${!package[@]}"; do
   command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || missing+=("$program")
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
-if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq >/dev/null
   # A service started by its package would sit on a well-known port; tests start their own.
@@ -23,3 +22,9 @@ for program in "${missing[@]}"; do
   command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] ||
     echo "note: $program is not installed (package ${package[$program]}); what drives it will say so" >&2
 done
+
+# Clients for Node, as they are; what they are is locked beside them.
+clients="$(dirname "$0")/node"
+if [ ! "$clients/node_modules/.package-lock.json" -nt "$clients/package-lock.json" ]; then
+  (cd "$clients" && npm ci --silent --no-audit --no-fund) || echo "note: the clients for Node could not be installed" >&2
+fi

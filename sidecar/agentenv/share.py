@@ -16,6 +16,8 @@ from sidecar.agentenv.variables import Authority
 
 SHIMS = Path(__file__).parent / "shim"
 BUNDLE = "ca-bundle.pem"
+JOINT = "ca-added.pem"
+OURS = b"# The sidecar's own:\n"
 
 USUAL = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine
@@ -32,23 +34,36 @@ class ShareError(Exception):
 def authority(ca_cert: Path, share: Path | None, environ: Mapping[str, str]) -> Authority:
     """Certificates in place: the bundle written, and all of it in ``share`` where one is given.  Raises ShareError."""
     ca = _read(ca_cert)
-    if share is not None:
-        return put(ca, share, environ)
-    bundle = ca_cert.parent / BUNDLE
-    _write(bundle, _system(bundle, environ) + ca)
-    return Authority(ca_cert.absolute(), bundle.absolute())
+    return _completed(ca, ca_cert, environ) if share is None else put(ca, share, environ)
 
 
 def put(ca: bytes, share: Path, environ: Mapping[str, str]) -> Authority:
     """The certificate ``ca`` and the bundle, in ``share``.  Raises ShareError."""
-    _write(share / BUNDLE, _system(share / BUNDLE, environ) + ca)
     _write(share / "ca.pem", ca)
-    return there(share)
+    return _completed(ca, share / "ca.pem", environ)
 
 
 def there(share: Path) -> Authority:
     """What a sidecar puts in ``share`` at its start."""
     return Authority((share / "ca.pem").absolute(), (share / BUNDLE).absolute())
+
+
+def _completed(ca: bytes, own: Path, environ: Mapping[str, str]) -> Authority:
+    """What belongs beside ``own``, which holds ``ca``."""
+    bundle, joint = own.with_name(BUNDLE), own.with_name(JOINT)
+    _write(bundle, _system(bundle, environ) + ca)
+    added = _added(Path(environ.get("NODE_EXTRA_CA_CERTS", "")), own, joint)
+    if added:
+        _write(joint, added + OURS + ca)
+    return Authority((joint if added else own).absolute(), bundle.absolute())
+
+
+def _added(path: Path, own: Path, joint: Path) -> bytes:
+    """What somebody adds to Node's authorities already, in the one file that its variable takes."""
+    if not path.is_file() or path.resolve() == own.resolve():
+        return b""
+    content = _read(path)
+    return content.partition(OURS)[0] if path.resolve() == joint.resolve() else content
 
 
 def shims(share: Path | None) -> Path:

@@ -31,7 +31,7 @@ class Authority:
     """The certificates that an agent needs where HTTPS is opened."""
 
     ca: Path
-    """The sidecar's own authority, for what adds it to those known."""
+    """The sidecar's own authority, for what adds it to those known; with those that were added before."""
     bundle: Path
     """That and the system's, for what replaces those known."""
 

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from sidecar.apart import Reading
-from sidecar.core.problems import ConfigError
 
 
 def serve(folder: Path) -> int:
@@ -18,7 +17,11 @@ def serve(folder: Path) -> int:
             config = reading.config()
         gc.freeze()  # nor later: all this stays, and no collection need walk it while a call waits
         gc.enable()
-    except ConfigError as error:
+    except Exception as error:
+        from sidecar.core.problems import ConfigError  # 10 ms that the child would have waited for
+
+        if not isinstance(error, ConfigError):
+            raise
         print(error, file=sys.stderr)
         return 1
     try:

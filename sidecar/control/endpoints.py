@@ -28,8 +28,8 @@ def runner(status: Status, peek: Peek, meters: Meters, token: str, stop_s: float
     for path, read in rooms.reads.items():
         app.router.add_get(path, read)
     app.router.add_post("/explain", rooms.explain_sent)  # looks like a change and is none
-    for path, change in rooms.changes.items():
-        app.router.add_post(path, changing(token, change))
+    for (method, path), change in rooms.changes.items():
+        app.router.add_route(method, path, changing(token, change))
     return web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=stop_s)
 
 
@@ -50,7 +50,7 @@ class _Endpoints:
             "/approvals": self.approvals,
             "/runs": self.runs,
         }
-        self.changes = {"/reload": self.reload}
+        self.changes = {("POST", "/reload"): self.reload}
 
     async def healthz(self, _request: web.Request) -> web.Response:
         return said({"alive": True, "version": __version__})

@@ -9,6 +9,7 @@ All of it is named tuples: frozen, cheap to make anew for each call, and cheap t
 from typing import Literal, NamedTuple
 
 from sidecar.core.call import Answer
+from sidecar.core.guard import Guard
 
 
 class Intent(NamedTuple):
@@ -102,11 +103,13 @@ class Claim(NamedTuple):
     """Wait for the replicas' acknowledgement before the first byte."""
     rates: tuple[Rate, ...] = ()
     """In canonical order: tenant, tool, route."""
+    guards: tuple[Guard, ...] = ()
+    """What must hold beside room at the places; judged in this order."""
 
     @property
     def empty(self) -> bool:
         """Nothing to ask: the call never touches the store."""
-        return self.intent is None and not self.locks and not self.caps and not self.rates
+        return self.intent is None and not self.locks and not self.caps and not self.rates and not self.guards
 
 
 class Replay(NamedTuple):

@@ -24,6 +24,8 @@ class Client:
     """The field that it obeys: ``true``, send it again, or ``false``.  Empty: it knows none."""
     statuses: Mapping[int, int] = field(default_factory=dict)
     """What is said instead of a status that it would retry, where it shall not."""
+    error: str = ""
+    """The member of a body that it knows an error by, whatever the status.  Empty: the status does."""
 
     def retries(self, retryable: bool) -> bool:
         """Whether it shall send a call again that was refused so."""

@@ -55,6 +55,7 @@ def derive(matched: Matched) -> Claim:
         lane.store_down,
         lane.durable,
         rates,
+        tuple(guard for spec in route.guards for guard in spec.of(view)) if route.guards else (),
     )
 
 

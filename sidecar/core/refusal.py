@@ -95,7 +95,7 @@ class Refusal(Exception):
     def as_answer(self, call: str, route: str, client: Client | None = None) -> Answer:
         """The refusal as ``application/problem+json`` (RFC 9457).  ``route`` is empty where none matched."""
         status = self.status if client is None else client.status(self.status, self.retryable)
-        body = orjson.dumps(self._problem(route, status))
+        body = orjson.dumps(self._problem(route, status, "" if client is None else client.error))
         headers = [
             (b"Content-Type", b"application/problem+json"),
             (b"Sidecar-Verdict", verdict("refused", call, route, self.wait_ms, reason=self.code)),
@@ -113,8 +113,9 @@ class Refusal(Exception):
             headers.append((client.header.encode("latin-1"), word))
         return Answer(status, headers, body)
 
-    def _problem(self, route: str, status: int) -> dict[str, object]:
+    def _problem(self, route: str, status: int, error: str) -> dict[str, object]:
         code = CODES[self.code]
+        told = {"type": f"urn:sidecar:{self.code}", "code": self.code, "message": self.detail}
         optional = {
             "route": route,
             "retry_after_ms": self.retry_after_ms,
@@ -122,14 +123,18 @@ class Refusal(Exception):
             "blocked_by": self.blocked_by,
             "outcome": self.outcome,
         }
-        return {
-            "type": f"urn:sidecar:{self.code}",
-            "title": code.title,
-            "status": status,
-            "detail": self.detail,
-            "code": self.code,
-            "retryable": self.retryable,
-        } | {name: value for name, value in optional.items() if value not in ("", None)}
+        return (
+            {
+                "type": f"urn:sidecar:{self.code}",
+                "title": code.title,
+                "status": status,
+                "detail": self.detail,
+                "code": self.code,
+                "retryable": self.retryable,
+            }
+            | {name: value for name, value in optional.items() if value not in ("", None)}
+            | ({error: told} if error else {})
+        )
 
 
 def verdict(word: str, call: str, route: str, wait_ms: int, *, fence: int = 0, reason: str = "") -> bytes:

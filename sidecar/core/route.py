@@ -13,6 +13,7 @@ from sidecar.core.client import Client
 from sidecar.core.condition import Condition
 from sidecar.core.cost import Cost
 from sidecar.core.fleet import Limit, Standing
+from sidecar.core.guard import GuardSpec
 from sidecar.core.outbound import Trust
 from sidecar.core.pattern import EVERYTHING, HostPattern, PathPattern
 from sidecar.core.template import Template
@@ -178,6 +179,8 @@ class Route:
     cost: Cost | None = None
     """What a call takes of each rate; None: one token."""
     intent: IntentSpec | None = None
+    guards: tuple[GuardSpec, ...] = ()
+    """What must hold beside room at the places."""
     store: StoreSpec = StoreSpec()
     resolve: Literal["hold", "resend"] | None = None
     """What an unknown outcome allows; None: ``resend`` where the upstream honours our key or the method
@@ -188,7 +191,7 @@ class Route:
     body_limit: int = DEFAULT_BODY_LIMIT
     """Bytes of body it will look into; past it the call is refused."""
     reads_body: bool = field(init=False)
-    """Something here looks into the body: a condition, a lock, the cost, the intent or the downstream key."""
+    """Something here looks into the body: a condition, a lock, the cost, a guard, the intent or the downstream key."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads_body", self._looks_inside())
@@ -199,6 +202,8 @@ class Route:
         if any(lock.reads_body for lock in self.locks):
             return True
         if self.cost is not None and self.cost.reads_body:
+            return True
+        if any(guard.reads_body for guard in self.guards):
             return True
         if self.intent is None:
             return False

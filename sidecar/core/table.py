@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, Self
 from urllib.parse import parse_qs
 
 from sidecar.core.call import Call, Identity
+from sidecar.core.client import Client
 from sidecar.core.content import Content
 from sidecar.core.fleet import Fleet
 from sidecar.core.index import Candidates, Index
@@ -167,6 +168,11 @@ class Table:
         if connect.scheme == "https":
             raise self._unseen(connect)
         return True
+
+    def clients(self, call: Call) -> Sequence[Client]:
+        """The clients of the tool that the call is meant for; none where no tool is."""
+        door = self._doors.get(call.tool) if call.tool is not None else self._at(call.host, call.port)
+        return () if door is None else door.site.tool.clients
 
     def _at(self, host: str, port: int) -> "_Door | None":
         for wanted, door in self._exact.get(host, ()):

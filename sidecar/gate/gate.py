@@ -23,11 +23,13 @@ from sidecar.core.outcome import Outcome
 from sidecar.gate import answers, peek, words
 from sidecar.gate.clock import clock
 from sidecar.gate.embedded import Embedded
+from sidecar.gate.guards import name_of
 from sidecar.gate.keeper import Keeper
 from sidecar.gate.keyspace import SLACK_MS, lease_of, place_name, terms_of
 from sidecar.gate.lease import FREE, Lease, Ungated
 from sidecar.gate.link import StoreAway, Words
 from sidecar.gate.observer import Nobody, Observer
+from sidecar.gate.patience import Patience
 from sidecar.gate.store import Store
 from sidecar.gate.waiting import Waiting
 from sidecar.tasks import spawn
@@ -119,7 +121,7 @@ class Gate:
             reply = await self._store.run("admit", claim.call, b"ask" if claim.wait_ms else b"now", *terms)
             if reply[0] == b"granted":
                 return self._granted(claim, reply, asked_s, 0)
-            if reply[0] == b"waiting":
+            if reply[0] in (b"waiting", b"guarded"):
                 return await self._wait(claim, terms, reply, asked_s)
         except StoreAway:
             self._leave(claim)
@@ -143,15 +145,16 @@ class Gate:
         self, claim: Claim, terms: tuple[Words, ...], reply: list[Any], began_s: float
     ) -> Lease | Replay:
         """Ask again whenever something may have changed, and a last time when the patience is over."""
-        ends_s = began_s + claim.wait_ms / 1000
+        patience = Patience(claim, began_s)
         self._waiting.tickets.add(claim.call)
         self._observer.queued(claim.flow.tenant)
-        at = reply[1]
+        stood_at = _stood_at(claim, reply)
+        asked_s = began_s
         try:
-            while reply[0] == b"waiting":
-                await self._waiting.turn(claim.call, min(ends_s - clock(), _pause_s(reply)))
+            while patience.waits(reply, asked_s):
+                await self._waiting.turn(claim.call, patience.pause_s())
                 asked_s = clock()
-                mode = b"again" if asked_s < ends_s else b"last"
+                mode = b"again" if asked_s < patience.ends_s else b"last"
                 reply = await self._store.run("admit", claim.call, mode, *terms)
         finally:
             self._waiting.forget(claim.call)
@@ -159,7 +162,7 @@ class Gate:
         wait_ms = int((clock() - began_s) * 1000)
         if reply[0] == b"granted":
             lease = self._granted(claim, reply, asked_s, wait_ms)
-            lease.blocked_by = place_name(claim, at)
+            lease.blocked_by = stood_at
             return lease
         return self._answer(claim, reply, wait_ms, joined=True)
 
@@ -246,10 +249,9 @@ class Gate:
         return await peek.unknown(self._store)
 
 
-def _pause_s(reply: list[Any]) -> float:
-    """Until it is worth asking again although nobody woke it: when what stands in the way ends by itself."""
-    _, _at, _ahead, left_ms, _state, holder, _about = reply
-    return max(left_ms / 1000, 0.05) if left_ms or holder else 1.0
+def _stood_at(claim: Claim, reply: list[Any]) -> str:
+    """What the call waits for first."""
+    return place_name(claim, reply[1]) if reply[0] == b"waiting" else name_of(claim.guards[reply[1]])
 
 
 def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:

@@ -4,18 +4,14 @@ User text enters keys only through ``safe``.  Everything else that travels besid
 of words and numbers.
 """
 
-import hashlib
 import re
 from functools import lru_cache
-from urllib.parse import quote
 
 from sidecar.core.claim import AutoCap, Cap, Claim, Flow, Intent, Rate
+from sidecar.gate.guards import packed
+from sidecar.gate.safe import safe
 
 _CELL = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_LONGEST = 128
-"""Longer names are hashed: a key is stored once per holder set, line and version."""
-_PLAIN = re.compile(rf"[A-Za-z0-9:/@+=,.~_-]{{0,{_LONGEST}}}").fullmatch
-
 SLACK_MS = 500
 """Between a grant and the start of its request's own clock, and again at its end."""
 
@@ -27,16 +23,6 @@ def prefix(cell: str) -> bytes:
             f"store.namespace {cell!r}: use 1 to 64 letters, digits, dots, dashes and underscores"
         )
     return b"sc1:{%b}:" % cell.encode()
-
-
-def safe(name: str) -> str:
-    """``name`` as part of a key: as it is where it is plain, escaped, or hashed where it is long."""
-    if _PLAIN(name):
-        return name
-    escaped = quote(name, safe=":/@+=,.~-_", errors="surrogatepass")
-    if len(escaped) > _LONGEST:
-        return "%" + hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-    return escaped
 
 
 def _lock(name: str) -> tuple[str, str]:
@@ -97,6 +83,7 @@ def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[
         _about(claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow, claim.wait_ms),
         "" if claim.intent is None else claim.intent.key,
         _terms(claim.intent, unknown_ms),
+        packed(claim.guards) if claim.guards else "",
         str(len(claim.locks)),
         *(_lock(claim.locks[0]) if len(claim.locks) == 1 else _locks(claim.locks)),
         _caps(claim.caps, claim.rates),

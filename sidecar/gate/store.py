@@ -229,6 +229,8 @@ class Store:
                 log.debug("store: %s", error)
             except Exception:  # a bug must not end the attempts
                 log.exception("connecting to the store failed by a bug of ours")
+            if self._stopping:  # wait_for (until Python 3.12) may fail where it was cancelled
+                return
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - spreads reconnects, no secret
             pause_s = min(pause_s * 2, longest_s)
         log.warning("store %s is back", address.shown(self._url))

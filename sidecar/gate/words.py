@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sidecar.core.claim import Claim
 from sidecar.core.refusal import Refusal
+from sidecar.gate import guards
 from sidecar.gate.keyspace import place_name
 
 SOON_MS: Final = 1000
@@ -27,6 +28,8 @@ def refusal(claim: Claim, reply: list[Any], wait_ms: int) -> Refusal:
             return Refusal(
                 "answer-not-kept", _DONE.format(status=status.decode() or "unknown"), wait_ms=wait_ms
             )
+        case [b"guarded", nth, _patience_ms, *said]:
+            return guards.refusal(claim, nth, said, wait_ms)
         case [b"lapsed"]:  # so late an answer to so early an ask is worth no more than none
             return away()
         case [b"reused"]:

@@ -33,6 +33,17 @@ def test_the_bundle_does_not_grow_by_itself(ca: Path) -> None:
     assert again.bundle.stat().st_ino == before  # nor is it written anew while agents read it
 
 
+def test_what_a_company_adds_for_node_stays_added(ca: Path) -> None:
+    extra = ca.parent / "company.pem"
+    extra.write_text(ROOT.replace("root", "company"))
+    environ = {"SSL_CERT_FILE": str(ca.parent / "roots.pem"), "NODE_EXTRA_CA_CERTS": str(extra)}
+    for _ in range(2):  # once more in the same shell
+        made = authority(ca, None, environ)
+        assert made.ca.read_text().count(extra.read_text()) == made.ca.read_text().count(OURS) == 1
+        environ["NODE_EXTRA_CA_CERTS"] = str(made.ca)
+    assert "company" not in made.bundle.read_text(), "it was added for Node only"
+
+
 def test_an_agent_in_another_container_finds_everything_in_one_folder(ca: Path, tmp_path: Path) -> None:
     share = tmp_path / "share"
     made = authority(ca, share, {"SSL_CERT_FILE": str(ca.parent / "roots.pem")})

@@ -32,6 +32,17 @@ def test_an_sdk_that_retries_every_5xx_is_not_shown_one_where_it_must_not() -> N
     assert json.loads(answer.body)["code"] == "upstream-failed"
 
 
+def test_an_sdk_that_knows_errors_by_the_body_alone_finds_one_there() -> None:
+    client = Client(pattern("Stripe/*"), error="error")
+    said = json.loads(UNKNOWN.as_answer("c1", "r", client).body)
+    assert said["error"] == {
+        "type": "urn:sidecar:upstream-failed",
+        "code": "upstream-failed",
+        "message": "It broke off.",
+    }
+    assert "error" not in json.loads(UNKNOWN.as_answer("c1", "r", STRIPE).body)
+
+
 def test_a_refusal_that_may_be_retried_keeps_its_status() -> None:
     assert Refusal("store-unavailable", "Away.").as_answer("c1", "r", HUBSPOT).status == 503
 

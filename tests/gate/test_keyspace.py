@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.gate.keyspace import place_name, prefix, safe
+from sidecar.gate.keyspace import place_name, prefix
+from sidecar.gate.safe import safe
 from tests.gate.scripts import claim, terms
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -250,6 +251,28 @@ async def test_a_server_that_may_drop_locks_is_refused_unless_told_otherwise(
     await gate.start()
     assert gate.up
     await gate.stop()
+
+
+async def test_a_stop_ends_the_attempts_to_connect_although_one_of_them_lost_its_cancellation(
+    server: Server, watch: Watch
+) -> None:
+    """As ``asyncio.wait_for`` does when what it waits for fails in the moment of its cancellation."""
+    gate, trying = Gate(server.url, observer=watch), asyncio.Event()
+    await gate.start()
+
+    async def refuse() -> str:
+        with suppress(asyncio.CancelledError):
+            if not trying.is_set():
+                trying.set()
+                await asyncio.Event().wait()
+        raise OSError("refused")
+
+    gate._store.locate = refuse
+    await server.kill()
+    async with asyncio.timeout(10):
+        await trying.wait()
+        await gate.stop()
+    assert watch.up[-1] is False
 
 
 async def test_a_server_that_is_not_there_is_an_error_that_says_what_to_check() -> None:

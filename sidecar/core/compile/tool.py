@@ -120,7 +120,7 @@ def _client(report: Report, index: int, file: schema.Client) -> Client:
     by_class = {text: said for text, said in file.statuses.items() if text.endswith("xx")}
     statuses = {int(text[0]) * 100 + rest: said for text, said in by_class.items() for rest in range(100)}
     statuses |= {int(text): said for text, said in file.statuses.items() if text not in by_class}
-    return Client(pattern(file.user_agent), file.retry, file.header or "", statuses)
+    return Client(pattern(file.user_agent), file.retry, file.header or "", statuses, file.error or "")
 
 
 def _trust(report: Report, tls: schema.ToolTls, folder: str) -> Trust | None:

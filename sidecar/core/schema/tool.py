@@ -58,6 +58,11 @@ class Client(Fields):
         "For a client that goes by the status: what a refusal says instead, where it shall not be retried. "
         "`{5xx: 409}`; a single status counts before its class.",
     )
+    error: Text | None = field(
+        None,
+        "For a client that takes a body without this member for success, whatever the status: its name, like `error`. "
+        "It gets `{type, code, message}`.",
+    )
 
 
 class ToolTls(Fields):

@@ -18,8 +18,9 @@
   ARGV[9]     flow     tenant_depth total_depth patience_ms tenant_weight priority_weight priority tenant
   ARGV[10]    intent   key of the record; "" for none
   ARGV[11]    terms    until window_ms resend resend_ms unknown_ms fingerprint
-  ARGV[12]    locks    how many of the places are locks
-  ARGV[13..]  places   name and limit of each: locks, then caps, then what moves its limit (see limit)
+  ARGV[12]    guards   JSON, a list of lists: the guard's word and its terms; "" for none
+  ARGV[13]    locks    how many of the places are locks
+  ARGV[14..]  places   name and limit of each: locks, then caps, then what moves its limit (see limit)
 
   Returns {word, ...}
     granted  fence origin                     go; settle, and renew before the lease runs out; origin: the call that
@@ -30,6 +31,7 @@
     reused                                    same key, other request
     waiting  at ahead left_ms state holder about   stands in line; at: 0 its intent, else the nth place
     blocked  at ahead left_ms state holder about   the same, and does not stand in line
+    guarded  nth patience_ms said...          the nth guard (from 0) says no, and why; it may be asked again for that long
     lapsed                                    it was granted, and asks again only after that grant lapsed
     full     wall after_ms                    too many wait (tenant, total), or too long for its patience (time); when to
                                               ask again, at the pace they go at now (0: not known)
@@ -43,7 +45,7 @@ local id, mode, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local c = { "", 0, 0, 0, 0, 0, "", unpack(ARGV, 4) }
 local fresh = mode == "ask" or mode == "now"
 local news = c[INTENT] == "" or call("EXISTS", P .. "i:" .. c[INTENT]) == 0
-if fresh and news and not awaited(c, PLACES, #c, 2) and fits(c) then
+if fresh and news and c[GUARDS] == "" and not awaited(c, PLACES, #c, 2) and fits(c) then
   grant(c, id, "granted", lease)
   return { "granted", c[FENCE], id }
 end
@@ -69,7 +71,8 @@ local function go_on()
   end
 
   local word, r, answer = twin(c)
-  local goes_on = word == nil or word == "running"
+  local no = word == nil and guarded(c, id)
+  local goes_on = (word == nil or word == "running") and not no
   if state == "waiting" then
     local why = blocked(known, id, known[AT])
     if goes_on and patient then
@@ -90,6 +93,8 @@ local function go_on()
     return { "unknown", now - r[R_SINCE], r[R_WHY], r[R_ABOUT] }
   elseif word == "reused" then
     return { "reused" }
+  elseif no then
+    return { "guarded", unpack(no) }
   end
 
   local at = word == "running" and 0 or refused(c, nil, ghost_of(r))

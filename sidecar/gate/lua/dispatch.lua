@@ -13,6 +13,7 @@
 --- @include "refused"
 --- @include "line"
 --- @include "ticket"
+--- @include "guards"
 --- @include "promote"
 local OFFER_MS = 2000
 local tries = 16
@@ -26,7 +27,7 @@ end
 local function try(c, id)
   local at = c[AT]
   local word, prior = twin(c)
-  if word and word ~= "running" then
+  if word and word ~= "running" or not word and guarded(c, id) then
     exit(c, id)
     forget(id)
     wake(c, id)

@@ -29,6 +29,9 @@ local function fits(c)
   return true
 end
 
+-- Tells the guards of a call that it goes; set where there may be any (see guards).
+local guards_granted
+
 -- Takes everything for `lease` ms, under the fence that the call has.
 local function hold(c, id, state, lease)
   c[STATE], c[DEADLINE] = state, now + c[TIMEOUT]
@@ -50,6 +53,9 @@ local function grant(c, id, state, lease, prior)
   if c[INTENT] ~= "" then
     local fingerprint = string.match(c[TERMS], "^%a+ %d+ %d %d+ %d+ (.*)$")
     call("SET", P .. "i:" .. c[INTENT], cmsgpack.pack({ "running", c[FENCE], fingerprint, 0, id }))
+  end
+  if c[GUARDS] ~= "" then
+    guards_granted(c, id)
   end
   hold(c, id, state, lease)
 end

@@ -8,6 +8,7 @@ local function lapse(c, id)
   elseif c[STATE] == "offered" then
     unspend(c, id)
     free(c, id, PLACES)
+    guards_settled(c, id, "not_sent", false)
     undo(c)
     forget(id)
   elseif c[STATE] == "lapsed" and now < locks_end(c) then
@@ -21,6 +22,7 @@ local function lapse(c, id)
   else
     free(c, id, caps_of(c))
     doubt(c, id, "crash", 0)
+    guards_settled(c, id, "unknown", true)
     quarantine(c, id)
   end
 end

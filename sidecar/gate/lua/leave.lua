@@ -30,6 +30,7 @@ elseif c[STATE] == "waiting" then
 else
   unspend(c, id)
   free(c, id, PLACES)
+  guards_settled(c, id, "not_sent", false)
   undo(c)
   forget(id)
 end

@@ -15,8 +15,8 @@ if not now then
 end
 
 local STATE, FENCE, DEADLINE, AGE, AT, BYPASSED, PRIOR = 1, 2, 3, 4, 5, 6, 7
-local LEASE, TIMEOUT, HOLD, WAKE, ABOUT, FLOW, INTENT, TERMS, LOCKS = 8, 9, 10, 11, 12, 13, 14, 15, 16
-local PLACES = 17
+local LEASE, TIMEOUT, HOLD, WAKE, ABOUT, FLOW, INTENT, TERMS, GUARDS, LOCKS = 8, 9, 10, 11, 12, 13, 14, 15, 16, 17
+local PLACES = 18
 
 -- A record is one array under i:<intent>.
 local R_WORD, R_FENCE, R_FINGERPRINT, R_ENDS = 1, 2, 3, 4

@@ -66,7 +66,7 @@ while last > PLACES and string.find(c[last], "^%a") do
   last = last - 2
 end
 local word = late and "late" or "settled"
-if not learns and not awaited(freed, 1, #freed, 1) then
+if not learns and c[GUARDS] == "" and not awaited(freed, 1, #freed, 1) then
   return { word, 0 }
 end
 -- A function of its own, for a script pays for every name it may need.
@@ -75,6 +75,7 @@ local function hand_on()
   --- @include "grant"
   --- @include "lapse"
   --- @include "learn"
+  guards_settled(c, id, ending, changed)
   if learns then
     learn(c, id, ending)
   end

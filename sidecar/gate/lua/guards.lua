@@ -1,0 +1,45 @@
+-- What must hold beside room at the places.  A guard is a table of functions, under the word that its terms begin with:
+--
+--   refuses(c, id, terms)           nothing, or why the call may not go now: { patience_ms, said... }; it may be asked again
+--                                   for patience_ms, in which what it waits for may come to be (0: asking again is no use)
+--   granted(c, id, terms)           the call goes; may keep what it found in terms, until the call is settled
+--   settled(c, id, terms, ending, changed)   it ended: answer, done, free, not_sent, unknown
+--
+-- Every one may be left out.  `not_sent` comes too where a grant is given back or lapses unused, and `unknown` where its
+-- owner died; a late settle then says what was true after all.
+local GUARD = {}
+
+local function guards_of(c)
+  return c[GUARDS] ~= "" and cjson.decode(c[GUARDS]) or {}
+end
+
+-- The first guard that says no, by its number from 0, and what it says.
+local function guarded(c, id)
+  for n, terms in ipairs(guards_of(c)) do
+    local refuses = GUARD[terms[1]].refuses
+    local no = refuses and refuses(c, id, terms)
+    if no then
+      return { n - 1, unpack(no) }
+    end
+  end
+end
+
+guards_granted = function(c, id)
+  local guards = guards_of(c)
+  for _, terms in ipairs(guards) do
+    local granted = GUARD[terms[1]].granted
+    if granted then
+      granted(c, id, terms)
+    end
+  end
+  c[GUARDS] = #guards > 0 and cjson.encode(guards) or ""
+end
+
+local function guards_settled(c, id, ending, changed)
+  for _, terms in ipairs(guards_of(c)) do
+    local settled = GUARD[terms[1]].settled
+    if settled then
+      settled(c, id, terms, ending, changed)
+    end
+  end
+end

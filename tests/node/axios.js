@@ -1,0 +1,3 @@
+// axios as it is now.
+require('axios').post('https://axios.test/notes', {text: 'hi'})
+  .catch(error => { console.error(error.message); process.exit(1) })
