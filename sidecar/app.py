@@ -231,10 +231,7 @@ def _proven(config: Config, kept: "Authority | None") -> "Authority | None":
         from sidecar.agentenv import share
 
         try:
-            if authority.ephemeral:
-                share.put(authority.pem, Path(tls.share), os.environ)
-            else:
-                share.authority(Path(tls.ca_cert), Path(tls.share), os.environ)
+            share.put(authority.pem, Path(tls.share), os.environ)
         except share.ShareError as error:
             raise TrustError(str(error)) from None
     return authority

@@ -34,28 +34,28 @@ class ShareError(Exception):
 def authority(ca_cert: Path, share: Path | None, environ: Mapping[str, str]) -> Authority:
     """Certificates in place: the bundle written, and all of it in ``share`` where one is given.  Raises ShareError."""
     ca = _read(ca_cert)
-    return _completed(ca, ca_cert, environ) if share is None else put(ca, share, environ)
+    own = ca_cert if share is None else share / "ca.pem"
+    bundle, joint = own.with_name(BUNDLE), own.with_name(JOINT)
+    _write(bundle, _system(bundle, environ) + ca)
+    if share is not None:
+        _write(own, ca)
+    added = _added(Path(environ.get("NODE_EXTRA_CA_CERTS", "")), own, joint)
+    if added:
+        _write(joint, added + OURS + ca)
+    return Authority((joint if added else own).absolute(), bundle.absolute())
 
 
 def put(ca: bytes, share: Path, environ: Mapping[str, str]) -> Authority:
-    """The certificate ``ca`` and the bundle, in ``share``.  Raises ShareError."""
-    _write(share / "ca.pem", ca)
-    return _completed(ca, share / "ca.pem", environ)
+    """The certificate ``ca`` and the bundle, in ``share``, by who knows no agent's environment.  Raises ShareError."""
+    made = there(share)
+    _write(made.bundle, _system(made.bundle, environ) + ca)
+    _write(made.ca, ca)
+    return made
 
 
 def there(share: Path) -> Authority:
     """What a sidecar puts in ``share`` at its start."""
     return Authority((share / "ca.pem").absolute(), (share / BUNDLE).absolute())
-
-
-def _completed(ca: bytes, own: Path, environ: Mapping[str, str]) -> Authority:
-    """What belongs beside ``own``, which holds ``ca``."""
-    bundle, joint = own.with_name(BUNDLE), own.with_name(JOINT)
-    _write(bundle, _system(bundle, environ) + ca)
-    added = _added(Path(environ.get("NODE_EXTRA_CA_CERTS", "")), own, joint)
-    if added:
-        _write(joint, added + OURS + ca)
-    return Authority((joint if added else own).absolute(), bundle.absolute())
 
 
 def _added(path: Path, own: Path, joint: Path) -> bytes:

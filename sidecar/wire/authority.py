@@ -49,6 +49,8 @@ class Authority:
     def __init__(self, signer: Signer, chain: bytes, clock: Callable[[], float] = time.time) -> None:
         self.ephemeral = False
         """Its key is nowhere but here."""
+        self.pem = signer.certificate.public_bytes(Encoding.PEM)
+        """What clients are to trust."""
         self._signer = signer
         self._chain = chain
         """What stands between a leaf and the root that clients know."""
@@ -62,7 +64,9 @@ class Authority:
         signer = Signer(certificates[0], _key(ca_key))
         _check(signer, ca_cert, ca_key, datetime.fromtimestamp(clock(), UTC))
         between = [one for one in certificates if one.subject != one.issuer]
-        return cls(signer, b"".join(one.public_bytes(Encoding.PEM) for one in between), clock)
+        it = cls(signer, _pem(between), clock)
+        it.pem = _pem(certificates)
+        return it
 
     @classmethod
     def made(cls, hosts: Sequence[str], clock: Callable[[], float] = time.time) -> Self:
@@ -74,11 +78,6 @@ class Authority:
         it = cls(signer, b"", clock)
         it.ephemeral = True
         return it
-
-    @property
-    def pem(self) -> bytes:
-        """Its certificate, which clients are to trust."""
-        return self.certificate.public_bytes(Encoding.PEM)
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -136,6 +135,10 @@ class Authority:
                 connection.context = self.context(asked)
 
         return choose
+
+
+def _pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
 
 
 def _certificates(path: str) -> list[x509.Certificate]:
