@@ -68,6 +68,7 @@ class Sidecar:
         self._last_reload: Reload | None = None
         self._reloading = asyncio.Lock()
         self._meters = Meters(tenants=config.process.fleet.tenants)
+        self._authority: Authority | None = None
         self._stop = asyncio.Event()
         self._draining = False
 
@@ -95,7 +96,9 @@ class Sidecar:
             self._authority = await self._prove(config)
         except TrustError as error:
             raise StartError(str(error)) from None
-        self._upstream = HttpUpstream(_egress(process), _pool_limits(process), process.tls.upstream_ca)
+        self._upstream = HttpUpstream(
+            _egress(process), _pool_limits(process), process.tls.upstream_ca, _homes(config)
+        )
         parts.callback(self._upstream.close)
         self._pipeline = Pipeline(config, self._gate, self._upstream, self._meters, decisions.tell)
         self._listener = await self._open_proxy()
@@ -108,7 +111,7 @@ class Sidecar:
         )
 
     async def _prove(self, config: Config) -> "Authority | None":
-        authority = await asyncio.to_thread(proven, config)
+        authority = await asyncio.to_thread(_proven, config, self._authority)
         for doubt in () if authority is None else authority.doubts(signed_hosts(config)):
             log.warning("%s", doubt)
         return authority
@@ -141,6 +144,9 @@ class Sidecar:
         )
         listener = await _listening(opening, "proxy", process.listen.proxy)
         listener.obey(self._authority)
+        port = process.listen.transparent
+        if port:
+            await _listening(listener.open_transparent(port), "transparent", ("localhost", port))
         return listener
 
     def _listen_to_signals(self) -> None:
@@ -204,13 +210,31 @@ class Sidecar:
         self._config, self._loaded_at_s = config, time()
         self._pipeline.obey(config)
         self._listener.obey(self._authority)
-        self._upstream.obey(_egress(config.process), config.process.tls.upstream_ca)
+        self._upstream.obey(_egress(config.process), config.process.tls.upstream_ca, _homes(config))
         log.info("config reloaded: %s", config.digest)
         return Reload(time(), "loaded", [str(problem) for problem in config.warnings])
 
 
 def _egress(process: Process) -> Egress:
     return Egress(process.egress.deny, map(str, process.egress.allow))
+
+
+def _homes(config: Config) -> Sequence[str]:
+    """The tools' hosts that can be looked up: all but wildcards."""
+    return sorted({host.name for site in config.sites for host in site.tool.hosts if not host.wildcard})
+
+
+def _proven(config: Config, kept: "Authority | None") -> "Authority | None":
+    """The authority, and agents can find it.  Raises TrustError."""
+    authority, tls = proven(config, kept), config.process.tls
+    if authority is not None and tls.share:
+        from sidecar.agentenv import share
+
+        try:
+            share.put(authority.pem, Path(tls.share), os.environ)
+        except share.ShareError as error:
+            raise TrustError(str(error)) from None
+    return authority
 
 
 def _pool_limits(process: Process) -> pool.Limits:

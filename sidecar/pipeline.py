@@ -184,7 +184,7 @@ class Pipeline:
             story.verdict, story.ungated = "executed", "intercept"
             agent.intercept()
             return
-        upstream = await self.upstream.connect(call.host, call.port, CONNECT_MS)
+        upstream = await self.upstream.connect(call.host, call.port, CONNECT_MS, call.address)
         story.verdict, story.ungated = "executed", "tunnel"
         await agent.tunnel(upstream)
 

@@ -127,8 +127,11 @@ class Upstream(Protocol):
         """
         ...
 
-    async def connect(self, host: str, port: int, timeout_ms: int) -> Connection:
-        """A raw connection for a tunnel, under the same egress policy.  Raises Refusal, always ``not_sent``."""
+    async def connect(self, host: str, port: int, timeout_ms: int, address: str) -> Connection:
+        """A raw connection for a tunnel, under the same egress policy: to ``address``, where there is one.
+
+        Raises Refusal, always ``not_sent``.
+        """
         ...
 
 

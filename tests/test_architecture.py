@@ -16,6 +16,7 @@ LEVEL = {
     "telemetry": 1,
     "ports": 1,
     "folder": 0,
+    "redirect": 0,
     "watch": 1,
     "settings": 1,
     "apart": 2,
@@ -25,7 +26,7 @@ LEVEL = {
     "pipeline": 3,
     "app": 4,
     "demo": 4,
-    "agentenv": 4,
+    "agentenv": 3,
     "cli": 5,
     "__main__": 6,
 }

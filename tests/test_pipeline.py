@@ -102,7 +102,7 @@ class Street:
         await self.pause("answer")
         return self.sends()
 
-    async def connect(self, host: str, port: int, timeout_ms: int) -> object:
+    async def connect(self, host: str, port: int, timeout_ms: int, address: str) -> object:
         self.log.append(f"connect {host}:{port}")
         return object()
 

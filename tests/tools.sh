@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and benchmarks drive, where a package manager lets us; says what is missing elsewhere.
 set -u
-declare -A package=([node]=nodejs [redis-server]=redis-server [wrk]=wrk [nginx]=nginx-light [curl]=curl [npm]=npm)
+declare -A package=([node]=nodejs [redis-server]=redis-server [wrk]=wrk [nginx]=nginx-light [curl]=curl [npm]=npm
+  [ip]=iproute2 [nft]=nftables [iptables]=iptables)
 missing=()
 for program in "${!package[@]}"; do
   command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || missing+=("$program")

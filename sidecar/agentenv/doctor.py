@@ -94,7 +94,7 @@ def _bare(proxy: str) -> str:
 
 
 def _opened(config: Config) -> str:
-    if not config.process.tls.ca_cert:
+    if not config.process.tls.intercepts:
         return ""
     patterns = (pattern for site in config.sites for pattern in site.tool.hosts)
     return next((each.name for each in patterns if not each.wildcard and each.port in (None, 443)), "")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from sidecar.agentenv.share import authority, shims
-from sidecar.agentenv.variables import Variable, proxy_url, variables
-from sidecar.core.config import Config
+from sidecar.agentenv.share import authority, shims, there
+from sidecar.agentenv.variables import Authority, Variable, proxy_url, variables
+from sidecar.core.config import Config, Tls
 
 
 def environment(
@@ -18,9 +18,14 @@ def environment(
 ) -> list[Variable]:
     """The files are written where they are missing or old.  Raises ValueError and ShareError."""
     address = proxy or proxy_url(config.process.listen.proxy)
-    ca_cert = config.process.tls.ca_cert
-    certificates = authority(Path(ca_cert), share, environ) if ca_cert else None
+    certificates = _certificates(config.process.tls, share, environ)
     return variables(address, config.sites, certificates, shims(share) if shim else None)
+
+
+def _certificates(tls: Tls, share: Path | None, environ: Mapping[str, str]) -> Authority | None:
+    if tls.share:  # the sidecar's own to write
+        return there(share or Path(tls.share))
+    return authority(Path(tls.ca_cert), share, environ) if tls.ca_cert else None
 
 
 def unproven(config: Config, proxy: str) -> bool:

@@ -34,9 +34,8 @@ class ShareError(Exception):
 def authority(ca_cert: Path, share: Path | None, environ: Mapping[str, str]) -> Authority:
     """Certificates in place: the bundle written, and all of it in ``share`` where one is given.  Raises ShareError."""
     ca = _read(ca_cert)
-    folder = share or ca_cert.parent
-    bundle, joint = folder / BUNDLE, folder / JOINT
     own = ca_cert if share is None else share / "ca.pem"
+    bundle, joint = own.with_name(BUNDLE), own.with_name(JOINT)
     _write(bundle, _system(bundle, environ) + ca)
     if share is not None:
         _write(own, ca)
@@ -44,6 +43,19 @@ def authority(ca_cert: Path, share: Path | None, environ: Mapping[str, str]) -> 
     if added:
         _write(joint, added + OURS + ca)
     return Authority((joint if added else own).absolute(), bundle.absolute())
+
+
+def put(ca: bytes, share: Path, environ: Mapping[str, str]) -> Authority:
+    """The certificate ``ca`` and the bundle, in ``share``, by who knows no agent's environment.  Raises ShareError."""
+    made = there(share)
+    _write(made.bundle, _system(made.bundle, environ) + ca)
+    _write(made.ca, ca)
+    return made
+
+
+def there(share: Path) -> Authority:
+    """What a sidecar puts in ``share`` at its start."""
+    return Authority((share / "ca.pem").absolute(), (share / BUNDLE).absolute())
 
 
 def _added(path: Path, own: Path, joint: Path) -> bytes:
@@ -115,5 +127,5 @@ def _write(path: Path, content: bytes) -> None:
                 raise
     except OSError as error:
         raise ShareError(
-            f"{path}: cannot be written: {error.strerror}; name a folder with --share DIR"
+            f"{path}: cannot be written: {error.strerror}; name a folder with --share DIR, or in tls.share"
         ) from None

@@ -47,7 +47,7 @@ def explain(
         print_json(told.as_json())
     else:
         tunnelled = call.scheme == "https" and call.intake == "forward" and bool(told.tool)
-        _show(told, blind=tunnelled and not config.process.tls.ca_cert)
+        _show(told, blind=tunnelled and not config.process.tls.intercepts)
 
 
 def _body(data: str) -> bytes:

@@ -71,6 +71,8 @@ class Call(NamedTuple):
     """The tool that the reverse form names; None where the host decides."""
     peer_user: str | None = None
     """User name of the proxy credentials, once they were verified (or when no users are configured)."""
+    address: str = ""
+    """Where a redirected connection was bound for, of which this is the CONNECT that nobody said; else empty."""
 
     @classmethod
     def of_url(cls, call_id: str, method: str, url: str, headers: Headers) -> Self:

@@ -21,6 +21,8 @@ class Listen:
 
     proxy: Address
     admin: Address
+    transparent: int = 0
+    """Port on loopback for connections that ``sidecar redirect`` sends here; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,19 @@ class Tls:
     """Paths of certificates."""
 
     ca_cert: str = ""
-    """The authority that interception signs with; empty: nothing is intercepted."""
+    """The authority that interception signs with; empty: it is ephemeral, or there is none."""
     ca_key: str = ""
     upstream_ca: str = ""
     """What upstreams are verified against; empty: the system's authorities."""
+    ephemeral: bool = False
+    """The authority is made at start, and its key is nowhere but in this process."""
+    share: str = ""
+    """A folder that agents see too, for the certificates that they need; empty: none."""
+
+    @property
+    def intercepts(self) -> bool:
+        """There is an authority to intercept with."""
+        return self.ephemeral or bool(self.ca_cert)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,17 @@ class Table:
         return Choice(self._pass, call.host, call.path, [])
 
     def opens(self, connect: Call) -> bool:
-        """Whether what passes inside this CONNECT is a tool's and can be seen."""
-        return self._intercepts and self._at(connect.host, connect.port) is not None
+        """Whether what passes inside this CONNECT is a tool's and can be seen.
+
+        Raises Refusal ``egress-denied`` where a redirected connection is a tool's and cannot be seen.
+        """
+        if self._at(connect.host, connect.port) is None:
+            return False
+        if self._intercepts or not connect.address:
+            return self._intercepts
+        if connect.scheme == "https":
+            raise self._unseen(connect)
+        return True
 
     def clients(self, call: Call) -> Sequence[Client]:
         """The clients of the tool that the call is meant for; none where no tool is."""
@@ -184,6 +193,13 @@ class Table:
                 "Call /_tool/NAME/PATH with one of these names.",
             )
         return door
+
+    def _unseen(self, connect: Call) -> Refusal:
+        return Refusal(
+            "egress-denied",
+            f"{connect.host} is a tool's, and this sidecar has no authority to open TLS with, so what passes "
+            "could not be gated. Nothing was sent. An operator must give it one (`tls` in sidecar.yaml).",
+        )
 
     def _denied(self, call: Call) -> Refusal:
         return Refusal(

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,11 +22,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from sidecar.wire.certificates import SKEW, Key, Signer, new_leaf, permits
+from sidecar.wire.certificates import SKEW, Key, Signer, new_authority, new_leaf, permits
 from sidecar.wire.trust import TrustError
 
 LIFE = timedelta(hours=24)
 """Of a leaf."""
+EPHEMERAL = timedelta(days=1825)
+"""Of an authority made at start.  Longer than any process is left to run."""
 RENEWED = LIFE / 3
 """What must be left of it at a handshake."""
 SOON = timedelta(days=30)
@@ -45,6 +47,10 @@ class Authority:
     """Signs for whatever host it is asked for; which ones those are is for others to say."""
 
     def __init__(self, signer: Signer, chain: bytes, clock: Callable[[], float] = time.time) -> None:
+        self.ephemeral = False
+        """Its key is nowhere but here."""
+        self.pem = signer.certificate.public_bytes(Encoding.PEM)
+        """What clients are to trust."""
         self._signer = signer
         self._chain = chain
         """What stands between a leaf and the root that clients know."""
@@ -58,7 +64,20 @@ class Authority:
         signer = Signer(certificates[0], _key(ca_key))
         _check(signer, ca_cert, ca_key, datetime.fromtimestamp(clock(), UTC))
         between = [one for one in certificates if one.subject != one.issuer]
-        return cls(signer, b"".join(one.public_bytes(Encoding.PEM) for one in between), clock)
+        it = cls(signer, _pem(between), clock)
+        it.pem = _pem(certificates)
+        return it
+
+    @classmethod
+    def made(cls, hosts: Sequence[str], clock: Callable[[], float] = time.time) -> Self:
+        """An authority for ``hosts``, at least one, and for as long as this process lives."""
+        certificate, key = new_authority(hosts, datetime.fromtimestamp(clock(), UTC), EPHEMERAL)
+        signer = Signer(
+            x509.load_pem_x509_certificate(certificate), _signing(load_pem_private_key(key, None))
+        )
+        it = cls(signer, b"", clock)
+        it.ephemeral = True
+        return it
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -73,9 +92,11 @@ class Authority:
         """What clients that are to call ``hosts`` will not like, or not for much longer."""
         barred = [host for host in hosts if not permits(self.certificate, host)]
         if barred:
+            subject, mended = ("the authority in tls.ca_cert", "make a new one with 'sidecar ca init'")
+            if self.ephemeral:
+                subject, mended = ("the authority made at start", "restart the sidecar and its agents")
             yield (
-                f"the authority in tls.ca_cert may not sign for {', '.join(barred)}, so clients will reject "
-                "what it signs; make a new one with 'sidecar ca init'"
+                f"{subject} may not sign for {', '.join(barred)}, so clients will reject what it signs; {mended}"
             )
         end = self.certificate.not_valid_after_utc
         if end - datetime.fromtimestamp(self._clock(), UTC) < SOON:
@@ -116,6 +137,10 @@ class Authority:
         return choose
 
 
+def _pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+
+
 def _certificates(path: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(_read(path, "ca_cert"))
@@ -132,6 +157,10 @@ def _key(path: str) -> Key:
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise TrustError(f"tls.ca_key: {path} holds no PEM private key") from None
+    return _signing(key, path)
+
+
+def _signing(key: object, path: str = "") -> Key:
     if not isinstance(key, Key):
         raise TrustError(f"tls.ca_key: {path} is a key that signs no certificates; use EC P-256")
     return key

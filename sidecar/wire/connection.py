@@ -18,12 +18,11 @@ There are no timers here: the listener's sweep compares ``deadline_s`` with the 
 """
 
 import asyncio
-import logging
 from math import inf
 from time import monotonic
 from typing import Final, cast
 
-from sidecar.core.call import AgentGone, Call
+from sidecar.core.call import Call
 from sidecar.core.refusal import Refusal
 from sidecar.wire import reply
 from sidecar.wire.body import Body, Whole
@@ -40,8 +39,6 @@ HALF_CLOSE_S: Final = 0.02
 CROWDED: Final = "Too many connections to this sidecar are open. Nothing was sent. Reuse or close some."
 MAX_EXCESS: Final = 100
 """Connections past the limit that are told so at one time; who comes after them is cut off."""
-
-log = logging.getLogger("sidecar")
 
 
 class Connection:
@@ -279,27 +276,9 @@ class Connection:
             self._decoder = decoder(body)
             self._take = self._body
             self._body(rest) if rest else self._expect()
-        exchange.task = task = asyncio.Task(self._serve(exchange), loop=shared.loop, name=call.id)
-        shared.calls.add(task)
+        shared.start(exchange)
         if head.expects and not rest:
             shared.loop.call_soon(exchange.expected)  # after the handler's first step, which may refuse
-
-    async def _serve(self, exchange: Exchange) -> None:
-        try:
-            await self._shared.handler(exchange)
-        except AgentGone:
-            pass
-        except Exception:
-            log.exception("a call's handler failed")
-            exchange.reply(
-                Refusal("internal", "The sidecar failed on this call; its log says why.").as_answer(
-                    exchange.call.id, ""
-                )
-            )
-        finally:
-            exchange.ended()
-            assert exchange.task is not None
-            self._shared.calls.discard(exchange.task)
 
     def _whole(self, rest: bytes) -> None:
         """All of the request is here, and ``rest`` is of the next one."""

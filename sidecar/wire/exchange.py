@@ -159,14 +159,19 @@ class Exchange:
         """
         self._begun = self._over = True
         if self.call.method == "CONNECT":
-            self._line.write(reply.ESTABLISHED)
+            self._establish()
         await self._line.tunnel(cast("Held", upstream))  # the one kind of connection that the wire hands out
 
     def intercept(self) -> None:
         """Answer a CONNECT, and take what comes inside it for calls of their own."""
         self._begun = self._over = True
-        self._line.write(reply.ESTABLISHED)
+        self._establish()
         self._line.intercept(self.call)
+
+    def _establish(self) -> None:
+        """Answer a CONNECT; of a redirected connection nobody said one, and nobody waits for an answer."""
+        if not self.call.address:
+            self._line.write(reply.ESTABLISHED)
 
     def hung_up(self, error: Refusal) -> None:
         """The agent is gone.  A call that still waits is called off; one in flight goes on."""

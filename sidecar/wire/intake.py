@@ -82,7 +82,8 @@ def _inside(head: Head, call_id: str, inside: Inside) -> Call:
     named = headers.get(b"host")
     if named is not None and not _agrees(_named(named), inside):
         raise bad_request(
-            f"its Host is another than CONNECT named, which is {inside.host} port {inside.port}"
+            f"its Host is another than CONNECT named (or this connection began with), which is {inside.host} port "
+            f"{inside.port}"
         )
     if head.origin is not None:
         if _origin(head.origin) != (inside.scheme, inside.host, inside.port):

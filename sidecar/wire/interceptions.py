@@ -77,6 +77,11 @@ class Interceptions:
             client = (connect.headers.text(b"user-agent") or "of no name")[:LONGEST_NAME]
             log.warning("TLS for %s: a client (%s) %s", connect.host, client, _WORDS[result])
 
+    def astray(self, what: str) -> None:
+        """A redirected connection came to nothing, before there was a name for it."""
+        if self._is_news(("", what), monotonic()):
+            log.warning("transparent port: a connection %s", what)
+
     def _is_news(self, complaint: tuple[str, str], now_s: float) -> bool:
         if now_s - self._told_s.get(complaint, -inf) < AGAIN_S:
             return False

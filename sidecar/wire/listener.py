@@ -1,24 +1,31 @@
-"""Where agents connect: one listening socket, its connections, and the sweep that keeps their deadlines."""
+"""Where agents connect: the listening sockets, their connections, and the sweep that keeps their deadlines."""
 
 import asyncio
+import errno
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from sidecar.core.refusal import Refusal
 from sidecar.wire.connection import Connection
 from sidecar.wire.interceptions import Interceptions
 from sidecar.wire.shared import Authority, Handler, Limits, Shared
 
+if TYPE_CHECKING:
+    from sidecar.wire.transparent import BoundFor
+
 BACKLOG = 1024
+LOOPBACKS = ("127.0.0.1", "::1")
+NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class Listener:
-    """A proxy port.  ``stop_accepting``, then ``drain``, then ``close``."""
+    """A proxy port, and perhaps a transparent one.  ``stop_accepting``, then ``drain``, then ``close``."""
 
     def __init__(self, server: asyncio.Server, shared: Shared) -> None:
         self._server = server
+        self._transparent: list[asyncio.Server] = []
         self._shared = shared
         self._period_s = _period_s(shared.limits)
         self._timer = shared.loop.call_later(self._period_s, self._sweep)
@@ -46,6 +53,26 @@ class Listener:
         )
         return cls(server, shared)
 
+    async def open_transparent(
+        self, port: int, bound_for: "BoundFor | None" = None
+    ) -> Sequence[tuple[str, int]]:
+        """Take redirected connections too, on this port of loopback, where the kernel's redirect leads to; the places.
+
+        Without IPv6 on loopback none is redirected there.  Raises OSError where a port cannot be had.
+        """
+        from sidecar.wire.transparent import arrivals  # not loaded where nobody is redirected
+
+        made = arrivals(self._shared, bound_for)
+        for host in LOOPBACKS:
+            try:
+                server = await self._shared.loop.create_server(made, host, port, backlog=BACKLOG)
+            except OSError as error:
+                if host == "::1" and error.errno in NO_IPV6:
+                    continue
+                raise
+            self._transparent.append(server)
+        return [server.sockets[0].getsockname()[:2] for server in self._transparent]
+
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of a TCP listener."""
@@ -67,7 +94,8 @@ class Listener:
         self._shared.authority = authority
 
     def stop_accepting(self) -> None:
-        self._server.close()
+        for server in (self._server, *self._transparent):
+            server.close()
 
     async def drain(self) -> None:
         """Close idle connections now and busy ones after their reply; returns when no call runs.

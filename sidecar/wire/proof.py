@@ -13,19 +13,25 @@ if TYPE_CHECKING:
     from sidecar.wire.authority import Authority
 
 
-def proven(config: Config) -> "Authority | None":
-    """The authority that interception signs with, if there is one.  Raises TrustError where any file is no good."""
+def proven(config: Config, kept: "Authority | None" = None) -> "Authority | None":
+    """The authority that interception signs with, if there is one.  Raises TrustError where any file is no good.
+
+    An ephemeral one that was made before is ``kept``: agents know that one, and no other.
+    """
     tls = config.process.tls
     named = {site.tool.trust for site in config.sites if site.tool.trust is not None}
     if tls.upstream_ca:
         named.add(Trust())
     for trust in named:
         client_context(trust, tls.upstream_ca)
-    if not tls.ca_cert:
+    hosts = signed_hosts(config)
+    if not tls.intercepts or (tls.ephemeral and not hosts):
         return None
+    if tls.ephemeral and kept is not None and kept.ephemeral:
+        return kept
     from sidecar.wire.authority import Authority  # brings cryptography: 40 ms and 8 MB, for who intercepts
 
-    return Authority.load(tls.ca_cert, tls.ca_key)
+    return Authority.made(hosts) if tls.ephemeral else Authority.load(tls.ca_cert, tls.ca_key)
 
 
 def signed_hosts(config: Config) -> list[str]:

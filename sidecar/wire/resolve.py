@@ -51,12 +51,13 @@ class Resolver:
         if address is not None:
             return self._egress.admit(host, [address])
         self._egress.check_name(host, port)
-        found = await self._find(host.lower().rstrip("."))
+        found = await self.find(host.lower().rstrip("."))
         if isinstance(found, OSError):
             raise unreachable(host, port, f"the name does not resolve ({found.strerror or 'no answer'})")
         return self._egress.admit(host, found)
 
-    async def _find(self, host: str) -> list[Address] | OSError:
+    async def find(self, host: str) -> list[Address] | OSError:
+        """Every address of a name in its canonical spelling, whatever the policy says of them."""
         known = self._known.get(host)
         if known is not None and known[0] > asyncio.get_running_loop().time():
             return known[1]

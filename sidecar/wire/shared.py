@@ -1,14 +1,18 @@
 """What the connections of one listener have in common: who serves their calls, how patient it is, and the clock."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from sidecar.core.call import AgentGone
 from sidecar.core.refusal import Refusal
 from sidecar.wire.exchange import Exchange
 from sidecar.wire.interceptions import Interceptions
+
+log = logging.getLogger("sidecar")
 
 Handler: TypeAlias = Callable[[Exchange], Coroutine[Any, Any, None]]
 
@@ -99,3 +103,25 @@ class Shared:
     def next_id(self) -> str:
         self._ids += 1
         return f"{self._prefix}{self._ids}"
+
+    def start(self, exchange: Exchange) -> None:
+        """Have a call served."""
+        exchange.task = task = asyncio.Task(self._serve(exchange), loop=self.loop, name=exchange.call.id)
+        self.calls.add(task)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        try:
+            await self.handler(exchange)
+        except AgentGone:
+            pass
+        except Exception:
+            log.exception("a call's handler failed")
+            exchange.reply(
+                Refusal("internal", "The sidecar failed on this call; its log says why.").as_answer(
+                    exchange.call.id, ""
+                )
+            )
+        finally:
+            exchange.ended()
+            assert exchange.task is not None
+            self.calls.discard(exchange.task)

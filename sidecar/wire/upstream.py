@@ -7,6 +7,7 @@ take time.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Protocol
 
 from sidecar.core.outbound import Outbound
@@ -17,6 +18,7 @@ from sidecar.wire.channel import Channel, Inform
 from sidecar.wire.dial import ANYBODY, Dialer
 from sidecar.wire.egress import Egress
 from sidecar.wire.held import Held
+from sidecar.wire.homes import Homes
 from sidecar.wire.pool import Limits, Pool
 from sidecar.wire.refusals import unreachable
 from sidecar.wire.resolve import Resolver
@@ -32,13 +34,16 @@ class Lease(Protocol):
 class HttpUpstream:
     """Every upstream, over HTTP/1.1, through one pool.  To be made and used on one running loop."""
 
-    def __init__(self, egress: Egress, limits: Limits | None = None, ca_file: str = "") -> None:
-        """``ca_file``: a PEM bundle to trust instead of the system's."""
+    def __init__(
+        self, egress: Egress, limits: Limits | None = None, ca_file: str = "", homes: Iterable[str] = ()
+    ) -> None:
+        """``ca_file``: a PEM bundle to trust instead of the system's.  ``homes``: the tools' hosts."""
         self._loop = asyncio.get_running_loop()
         self._limits = limits or Limits()
         self._pool = Pool(self._limits, self._loop)
         self._resolver = Resolver(egress)
         self._dialer = Dialer(self._resolver, ca_file)
+        self._homes = Homes(self._resolver, homes)
 
     async def send(self, request: Outbound, body: bytes | Body, lease: Lease, inform: Inform) -> LiveAnswer:
         """Send one request and return its answer, whose body may still be coming.
@@ -76,18 +81,25 @@ class HttpUpstream:
                     raise
             channel, again = None, False
 
-    async def connect(self, host: str, port: int, timeout_ms: int) -> Held:
+    async def connect(self, host: str, port: int, timeout_ms: int, address: str = "") -> Held:
         """A raw connection for a blind tunnel, under the same egress policy.
 
+        ``address``: connect there and not to what ``host`` leads to; but never to a tool's under another's name.
         Raises Refusal ``egress-denied``, ``upstream-unreachable`` or ``upstream-timeout``, all ``not_sent``.
         """
+        if address:
+            await self._homes.check(address, host)
         connect_ms = int(self._limits.connect_s * 1000)
-        return await self._dialer.dial(Held, host, port, connect_timeout_ms=connect_ms, timeout_ms=timeout_ms)
+        return await self._dialer.dial(
+            Held, address or host, port, connect_timeout_ms=connect_ms, timeout_ms=timeout_ms
+        )
 
-    def obey(self, egress: Egress, ca_file: str = "") -> None:
-        """Take a new egress policy and bundle; idle connections were made under the old ones and are closed."""
+    def obey(self, egress: Egress, ca_file: str = "", homes: Iterable[str] = ()) -> None:
+        """Take a new egress policy, bundle, and tools' hosts; idle connections were made under the old ones and are
+        closed."""
         self._resolver.obey(egress)
         self._dialer.obey(ca_file)
+        self._homes.obey(homes)
         self._pool.close_idle()
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.agentenv.share import BUNDLE, ShareError, authority, shims
+from sidecar.agentenv.share import BUNDLE, ShareError, authority, put, shims, there
 
 ROOT = "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n"
 OURS = "-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n"
@@ -66,3 +66,10 @@ def test_what_cannot_be_made_is_told_with_the_way_out(tmp_path: Path, ca: Path) 
         authority(tmp_path / "key.pem", None, {})
     with pytest.raises(ShareError, match="--share DIR"):
         shims(ca)
+
+
+def test_an_authority_that_is_in_no_file_is_put_where_agents_look(ca: Path, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    made = put(OURS.encode(), share, {"SSL_CERT_FILE": str(ca.parent / "roots.pem")})
+    assert made == there(share)
+    assert (made.ca.read_text(), made.bundle.read_text()) == (OURS, ROOT + OURS)

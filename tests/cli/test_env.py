@@ -46,6 +46,17 @@ def test_what_stands_in_the_way_is_told(config: Path, tmp_path: Path) -> None:
     assert Ran("env", "--config", str(config), "--format", "xml").status == 2
 
 
+def test_what_the_sidecar_shares_is_named_and_not_made(config: Path) -> None:
+    file = config / "sidecar.yaml"
+    file.write_text(file.read_text() + "tls: {ca: ephemeral, share: shared}\n")
+    out = Ran("env", "--config", str(config)).out
+    assert f"export SSL_CERT_FILE={config}/shared/ca-bundle.pem\n" in out
+    assert f"export NODE_EXTRA_CA_CERTS={config}/shared/ca.pem\n" in out
+    assert not (config / "shared").exists()
+    elsewhere = Ran("env", "--config", str(config), "--share", "/mnt/agent").out
+    assert "export SSL_CERT_FILE=/mnt/agent/ca-bundle.pem\n" in elsewhere
+
+
 def test_a_proxy_that_wants_credentials_is_warned_of(config: Path) -> None:
     users = f"users: [{{name: acme, token_sha256: {'0' * 64}}}]\n"
     (config / "sidecar.yaml").write_text("version: 1\n" + users)

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.call import Identity
+from sidecar.core.call import Call, Headers, Identity
 from sidecar.core.claim import AutoCap, Rate
 from sidecar.core.compile.folder import File, compile_config
 from sidecar.core.config import Config, Tls
@@ -189,6 +189,29 @@ SIDECAR: list[tuple[str, str]] = [
     (
         "version: 1\ntls: {ca_cert: a}",
         "2:1: 'ca_cert' and 'ca_key' belong together; write both, or neither",
+    ),
+    (
+        "version: 1\ntls: {ca: ephemeral, share: s, ca_cert: a, ca_key: b}",
+        "2:11: 'ca: ephemeral' makes an authority and 'ca_cert' names one; write one of them",
+    ),
+    (
+        "version: 1\ntls: {ca: ephemeral}",
+        "2:11: agents cannot know an authority that is made at start; name a folder of theirs in 'share'",
+    ),
+    (
+        "version: 1\ntls: {share: s}",
+        "2:14: there is no authority to be shared; write 'ca: ephemeral', or 'ca_cert'",
+    ),
+    (
+        'version: 1\nlisten: {transparent: "127.0.0.1:15001"}',
+        (
+            "2:23: listen.transparent: '127.0.0.1:15001' is more than a port; write the number alone, the host is "
+            "always loopback"
+        ),
+    ),
+    (
+        "version: 1\nlisten: {transparent: 0}",
+        "2:23: listen.transparent: '0' must be from 1 to 65535",
     ),
     ("version: 1\nmode: observ", "2:7: mode: 'observ' is not enforce or observe; did you mean 'observe'?"),
     ("version: 1\nlog: {level: loud}", "2:14: log.level: 'loud' is not debug, info, warning or error"),
@@ -539,6 +562,16 @@ def test_paths_of_certificates_begin_at_the_folder() -> None:
     assert config.sites[0].tool.trust == Trust("folder/ca.pem", "/etc/me.crt", "folder/me.key")
 
 
+def test_an_authority_may_be_made_at_start() -> None:
+    config = compiled(
+        ROUTE, sidecar="version: 1\nlisten: {transparent: 15001}\ntls: {ca: ephemeral, share: s}"
+    )
+    assert config.process.tls == Tls(ephemeral=True, share="folder/s")
+    assert config.process.tls.intercepts
+    assert config.process.listen.transparent == 15001
+    assert config.table.opens(Call.of_url("c", "CONNECT", "crm.test:443", Headers([])))
+
+
 BLIND = (
     "routes/a.yaml:3:1: warning: CONNECT to crm.test is tunnelled blind, not gated; make an authority (sidecar ca "
     "init) and name it in 'tls', or "
@@ -649,6 +682,22 @@ WARNINGS: list[tuple[str, str, Sequence[str]]] = [
         [BLIND + WAYS],
     ),
     ("version: 1\ntls: {ca_cert: a, ca_key: b}", HEAD.replace("http://", "https://"), []),
+    ("version: 1\ntls: {ca: ephemeral, share: s}", HEAD.replace("http://", "https://"), []),
+    (
+        "version: 1\nlisten: {transparent: 15001}",
+        HEAD.replace("http://", "https://"),
+        [BLIND.replace("gated;", "gated, and refused where it was redirected;") + WAYS],
+    ),
+    (
+        f"version: 1\nlisten: {{transparent: 15001}}\nusers: [{{name: acme, token_sha256: {'0' * 64}}}]",
+        HEAD,
+        [
+            (
+                "sidecar.yaml:2:10: warning: redirected connections carry no proxy credentials, and 'users' has them "
+                "refused"
+            )
+        ],
+    ),
     (
         "version: 1",
         HEAD.replace("upstream: http://crm.test\n", ""),

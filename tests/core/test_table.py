@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.call import Identity
+from sidecar.core.call import Call, Headers, Identity
 from sidecar.core.condition import Condition
 from sidecar.core.pattern import HostPattern, canonical_path
 from sidecar.core.refusal import Refusal
@@ -192,6 +192,20 @@ def test_a_method_override_in_the_query_is_refused_too() -> None:
 def test_a_path_that_servers_read_differently_is_refused_at_a_tools_host_only() -> None:
     with pytest.raises(Refusal, match="bad-request"):
         TABLE.match(call("POST", "http://api.test/a/..%2fdeals/7"))
+
+
+def test_a_redirected_connection_to_a_tool_is_opened_or_refused_and_never_blind() -> None:
+    https = Call.of_url("c", "CONNECT", "api.test:443", Headers([]))
+    other = https._replace(host="other.test")
+    seeing = Table(TABLE.sites, FLEET, intercepts=True)
+    assert seeing.opens(https._replace(address="198.51.100.7"))
+    assert not TABLE.opens(https), "who says CONNECT himself is tunnelled"
+    assert TABLE.opens(https._replace(address="198.51.100.7", scheme="http"))
+    for table_ in (seeing, TABLE):
+        assert not table_.opens(other._replace(address="198.51.100.7"))
+    with pytest.raises(Refusal) as refused:
+        TABLE.opens(https._replace(address="198.51.100.7"))
+    assert refused.value.code == "egress-denied"
 
 
 def test_routes_that_can_never_match_are_found() -> None:

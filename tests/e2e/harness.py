@@ -7,7 +7,7 @@ import signal
 import ssl
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,16 +93,18 @@ class Tool:
 
 
 @asynccontextmanager
-async def tool(tls: ssl.SSLContext | None = None) -> AsyncIterator[Tool]:
-    """A tool that listens on a free loopback port."""
+async def tool(
+    tls: ssl.SSLContext | None = None, places: Sequence[tuple[str, int]] = (("127.0.0.1", 0),)
+) -> AsyncIterator[Tool]:
+    """A tool that listens on a free loopback port, or where it is told to; on port 80 without TLS."""
     it = Tool(scheme="http" if tls is None else "https")
     it.gate.set()
     app = web.Application(client_max_size=1 << 31)
     app.router.add_route("*", "/{tail:.*}", it.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
+    for host, port in places:
+        await web.TCPSite(runner, host, port, ssl_context=None if port == 80 else tls).start()
     it.port = runner.addresses[0][1]
     try:
         yield it
@@ -132,8 +134,10 @@ class Sidecar:
     readers: list[asyncio.Task[None]] = field(default_factory=list)
 
     @classmethod
-    async def start(cls, folder: Path, env: dict[str, str] | None = None) -> Self:
+    async def start(cls, folder: Path, env: dict[str, str] | None = None, within: Sequence[str] = ()) -> Self:
+        """``within``: what runs the command, in a place of its own."""
         process = await asyncio.create_subprocess_exec(
+            *within,
             sys.executable,
             *("-m", "sidecar", "run", "--config", str(folder)),
             stdout=asyncio.subprocess.PIPE,

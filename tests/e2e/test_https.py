@@ -230,6 +230,25 @@ async def test_a_reload_takes_a_new_authority_and_refuses_a_broken_one(
     assert await by("intercepted", sidecar, "x") == (200, "replayed")
 
 
+async def test_what_agents_are_to_trust_is_where_config_says_before_it_is_ready(
+    tool: Tool, start: Start, tmp_path: Path
+) -> None:
+    await ready(tmp_path, tool, start, process=TLS.replace("{", "{share: shared, "))
+    own = (tmp_path / "own" / "ca.crt").read_bytes()
+    assert (tmp_path / "shared" / "ca.pem").read_bytes() == own
+    assert (tmp_path / "shared" / "ca-bundle.pem").read_bytes().endswith(own)
+
+
+async def test_it_does_not_start_without_a_place_for_what_agents_are_to_trust(tmp_path: Path) -> None:
+    configure(tmp_path, "https://crm.test", process="tls: {ca: ephemeral, share: sidecar.yaml}\n")
+    ran = await asyncio.to_thread(command, "run", "--config", str(tmp_path))
+    assert ran.returncode == 1
+    assert (
+        "ca-bundle.pem: cannot be written: File exists; name a folder with --share DIR, or in tls.share"
+        in ran.stderr
+    )
+
+
 async def test_it_does_not_start_with_an_authority_that_it_cannot_read(tool: Tool, tmp_path: Path) -> None:
     configure(tmp_path, tool, process=TLS)
     for arguments in (["run", "--config", str(tmp_path)], ["check", str(tmp_path)]):

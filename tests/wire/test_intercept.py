@@ -593,6 +593,21 @@ def test_an_authority_that_is_no_good_is_refused_in_words(
     assert words.replace("{}", str(tmp_path)) in str(refused.value)
 
 
+def test_an_authority_made_at_start_signs_for_the_tools_alone_and_stays() -> None:
+    it = Authority.made(["crm.test"])
+    assert list(it.doubts(["crm.test", "api.crm.test"])) == []
+    assert list(it.doubts(["other.test"])) == [
+        (
+            "the authority made at start may not sign for other.test, so clients will reject what it signs; restart "
+            "the sidecar and its agents"
+        )
+    ]
+    assert x509.load_pem_x509_certificate(it.pem) == it.certificate
+    context = ssl.create_default_context(cadata=it.pem.decode())
+    assert context.cert_store_stats()["x509_ca"] == 1
+    assert Authority.made(["crm.test"]).fingerprint != it.fingerprint
+
+
 async def test_curl_and_requests_are_served(ca: Ca) -> None:
     async with opened(ca.load()) as it:
         host, number = it.listener.address

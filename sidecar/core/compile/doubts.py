@@ -63,7 +63,7 @@ def _tool(tool: ToolPart, process: Process) -> None:
 def _blind(tool: ToolPart, process: Process) -> None:
     """Without an authority, HTTPS inside CONNECT is not looked into: a client that tunnels goes ungated."""
     base = tool.tool.base
-    if process.tls.ca_cert or (base is not None and base.scheme == "http"):
+    if process.tls.intercepts or (base is not None and base.scheme == "http"):
         return
     open_hosts = [str(host) for host in tool.tool.hosts if host.port in (None, 443)]
     if open_hosts:
@@ -71,9 +71,10 @@ def _blind(tool: ToolPart, process: Process) -> None:
         way = f"use {reverse} or http://{open_hosts[0]}/..."
         if base is None:
             way = f"write 'upstream: https://{open_hosts[0]}', and {way}"
+        refused = ", and refused where it was redirected" if process.listen.transparent else ""
         message = (
-            f"CONNECT to {', '.join(open_hosts)} is tunnelled blind, not gated; make an authority (sidecar ca init) "
-            f"and name it in 'tls', or {way}"
+            f"CONNECT to {', '.join(open_hosts)} is tunnelled blind, not gated{refused}; make an authority "
+            f"(sidecar ca init) and name it in 'tls', or {way}"
         )
         _warn(tool.report, ("hosts",), message)
 
@@ -102,6 +103,9 @@ def _exposed(report: Report, process: Process) -> None:
     if host not in LOOPBACK and not process.identity.users:
         message = "who reaches this address is any tenant it likes; listen on 127.0.0.1, or name 'users'"
         _warn(report, ("listen", "proxy"), message)
+    if process.listen.transparent and process.identity.users:
+        message = "redirected connections carry no proxy credentials, and 'users' has them refused"
+        _warn(report, ("listen", "transparent"), message)
 
 
 def _not_enforced(report: Report, observed: bool, path: Path) -> None:

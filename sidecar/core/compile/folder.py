@@ -104,7 +104,7 @@ def _config(
         folder=folder,
         process=process,
         sites=sites,
-        table=Table(sites, process.fleet, process.egress.unmatched, intercepts=bool(process.tls.ca_cert)),
+        table=Table(sites, process.fleet, process.egress.unmatched, intercepts=process.tls.intercepts),
         identity=process.identity,
         digest=_digest(files),
         written={name: report.document.redacted() for name, report in reports.items()},

@@ -18,7 +18,7 @@ def compile_process(report: Report | None, folder: str) -> Process:
     if file is None:
         file = schema.SidecarFile.model_validate(schema.SidecarFile.stand_in)
     return Process(
-        listen=Listen(file.listen.proxy, file.listen.admin),
+        listen=Listen(file.listen.proxy, file.listen.admin, file.listen.transparent or 0),
         store=_store(file.store, folder),
         identity=_identity(report, file),
         fleet=_fleet(report, file),
@@ -43,7 +43,29 @@ def _tls(report: Report | None, tls: schema.Tls | None, folder: str) -> Tls:
         return Tls()
     if report is not None and (tls.ca_cert is None) != (tls.ca_key is None):
         report.about(("tls",), "'ca_cert' and 'ca_key' belong together; write both, or neither", key=True)
-    return Tls(*(_path(folder, path) for path in (tls.ca_cert, tls.ca_key, tls.upstream_ca)))
+    if report is not None:
+        _agree(report, tls)
+    cert, key, upstream, share = (
+        _path(folder, path) for path in (tls.ca_cert, tls.ca_key, tls.upstream_ca, tls.share)
+    )
+    return Tls(cert, key, upstream, tls.ca == "ephemeral", share)
+
+
+def _agree(report: Report, tls: schema.Tls) -> None:
+    """One authority, and where agents find it."""
+    if tls.ca and tls.ca_cert:
+        report.about(
+            ("tls", "ca"), "'ca: ephemeral' makes an authority and 'ca_cert' names one; write one of them"
+        )
+    elif tls.ca and not tls.share:
+        report.about(
+            ("tls", "ca"),
+            "agents cannot know an authority that is made at start; name a folder of theirs in 'share'",
+        )
+    elif tls.share and not tls.ca and not tls.ca_cert:
+        report.about(
+            ("tls", "share"), "there is no authority to be shared; write 'ca: ephemeral', or 'ca_cert'"
+        )
 
 
 def _path(folder: str, path: str | None) -> str:

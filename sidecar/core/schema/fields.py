@@ -96,6 +96,12 @@ def _some_time(value: str) -> int:
     return ms
 
 
+def _port(value: str) -> int:
+    if ":" in value:
+        raise ValueError("is more than a port; write the number alone, the host is always loopback")
+    return _whole(1, 65_535)(value)
+
+
 def _lease(value: str) -> int:
     ms = units.duration_ms(value)
     if not 1_000 <= ms <= 600_000:
@@ -179,6 +185,7 @@ Rate = Annotated[
 Address = Annotated[
     tuple[str, int], reader(units.address), _described("host:port", r".+:([0-9]+|.*\$\{.*)", "127.0.0.1:8080")
 ]
+Port = Annotated[int, reader(_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65_535})]
 Network = Annotated[units.Network, reader(units.network), _described("CIDR", r".+", "10.1.0.0/16")]
 Url = Annotated[
     str, reader(units.base_url), _described("URL", r"(https?://.+|.*\$\{.*)", "https://api.example.com")

@@ -16,6 +16,7 @@ from sidecar.core.schema.fields import (
     Mode,
     Name,
     Network,
+    Port,
     Rate,
     Sha256,
     Size,
@@ -36,6 +37,11 @@ class Listen(Fields):
 
     proxy: Address = field("127.0.0.1:8080", "Where agents send their calls. Port 0 picks a free one.")
     admin: Address = field("127.0.0.1:9901", "Health, metrics and state.")
+    transparent: Port | None = field(
+        None,
+        "Port on loopback (IPv4 and IPv6) for connections that `sidecar redirect` sends here: enforced mode. "
+        "Its own default is 15001. Absent: there is none.",
+    )
 
 
 class Store(Fields):
@@ -209,6 +215,16 @@ class Tls(Fields):
         "With it `CONNECT` to a tool's host is opened and its calls are gated; without it nothing is intercepted.",
     )
     ca_key: Text | None = field(None, "Its key, PEM without a passphrase.")
+    ca: Literal["ephemeral"] | None = field(
+        None,
+        "Instead of `ca_cert` and `ca_key`. `ephemeral`: an authority for the tools' hosts, made at every start, whose "
+        "key never leaves this process's memory. Agents find it in `share`.",
+    )
+    share: Text | None = field(
+        None,
+        "A folder that agents see too. Before the sidecar is ready, `ca.pem` (the authority) and `ca-bundle.pem` (that "
+        "and the system's) are in it.",
+    )
     upstream_ca: Text | None = field(
         None, "What upstreams are verified against, PEM. Default: the system's authorities."
     )
