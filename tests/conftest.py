@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import Server, engines
+
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")  # how long an example takes says more of the machine than of the code
 
 Serve = Callable[..., Server]
 """Make a server of the engine under test, with options; it is not started yet."""
