@@ -89,7 +89,7 @@ class Sidecar:
         parts.callback(decisions.close)
         self._meters.lines_dropped = decisions.dropped
         gate = self._gate = await self._open_store()
-        self._meters.tools_paused = lambda: gate.paused
+        self._meters.tools_paused = gate.paused_tools
         parts.push_async_callback(self._gate.stop)
         try:
             self._authority = await self._prove(config)

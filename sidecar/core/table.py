@@ -159,6 +159,11 @@ class Table:
         """Whether what passes inside this CONNECT is a tool's and can be seen."""
         return self._intercepts and self._at(connect.host, connect.port) is not None
 
+    def tool_at(self, connect: Call) -> str:
+        """The name of the tool that a CONNECT leads to; empty where it leads to none."""
+        door = self._at(connect.host, connect.port)
+        return "" if door is None else door.site.tool.name
+
     def _at(self, host: str, port: int) -> "_Door | None":
         for wanted, door in self._exact.get(host, ()):
             if wanted is None or wanted == port:

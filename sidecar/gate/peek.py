@@ -4,6 +4,7 @@ from typing import Any
 
 from sidecar.gate import words
 from sidecar.gate.link import StoreAway
+from sidecar.gate.pauses import unpacked
 from sidecar.gate.store import Store
 
 MOST = 1000
@@ -48,6 +49,25 @@ async def unknown(store: Store) -> list[Item]:
         | _about(about)
         for intent, since_ms, left_ms, why, owner, about in await _ask(store, "unknown")
     ]
+
+
+async def pauses(store: Store) -> list[Item]:
+    """A person's pause names who and why; an upstream's says how long it wants to be left alone."""
+    try:
+        return [_pause(*item) for item in (await store.run("pauses"))[1:]]
+    except StoreAway:
+        raise words.away() from None
+
+
+def _pause(place: bytes, left_ms: int, *rest: Any) -> Item:
+    if len(rest) == 1:
+        tool = place.decode().partition(":")[2]
+        why = f"it turned a call away; {rest[0]} probes failed since" if rest[0] else "it turned a call away"
+        return {"id": place.decode(), "tool": tool, "by": "upstream", "why": why, "left_ms": left_ms}
+    since_ms, said = rest
+    kind, name, by, why = unpacked(said)
+    about: Item = {"id": f"{kind}:{name}", kind: name, "by": by, "why": why, "since_ms": since_ms}
+    return about if left_ms < 0 else about | {"left_ms": left_ms}
 
 
 async def _ask(store: Store, what: str) -> list[list[Any]]:
