@@ -147,7 +147,9 @@ class Pipeline:
                 return held
             story.would = "joined" if held.joined else "replayed"
         except Refusal as no:
-            self.gate.heed(claim.tool, claim.flow.tenant, claim.workflow, claim.lane)  # no rule that is on trial
+            self.gate.heed(
+                claim.tool, claim.flow.tenant, claim.workflow, claim.lane
+            )  # no rule that is on trial
             story.would = no.code
         return self.gate.ungated(claim, "observe")
 

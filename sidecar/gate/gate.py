@@ -281,6 +281,10 @@ class Gate:
         """What is paused, by people and by upstreams."""
         return await peek.pauses(self._store)
 
+    async def budgets(self) -> list[dict[str, object]]:
+        """What is used and reserved of each budget."""
+        return await peek.budgets(self._store)
+
     def paused_tools(self) -> set[str]:
         """Tools that are paused, by whomever."""
         return self._pauses.tools()

@@ -42,8 +42,9 @@ class Halt(NamedTuple):
         until = "until a person resumes it" if endless else f"for {left_ms / 1000:.0f} s more"
         why = f": {self.why.rstrip('.')}" if self.why else ""
         text = (
-            f"{self.kind.capitalize()} {self.name} is paused {until}, by {self.by}{why}. Nothing was sent. Do not look for "
-            "another way to do the same; leave this step, tell who relies on it, and retry after the time given."
+            f"{self.kind.capitalize()} {self.name} is paused {until}, by {self.by}{why}. Nothing was sent. Do not "
+            "look for another way to do the same; leave this step, say so to whoever relies on it, and retry after the "
+            "time given."
         )
         by = f"pause:{self.kind}:{self.name}"
         return Refusal("tool-paused", text, retry_after_ms=left_ms, blocked_by=by, wait_ms=wait_ms)

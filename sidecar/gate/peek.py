@@ -1,7 +1,9 @@
 """What the store holds now, as the admin port shows it: runs, workflows, names; never bodies or secrets."""
 
 from typing import Any
+from urllib.parse import unquote
 
+from sidecar.core.budget import shown
 from sidecar.gate import words
 from sidecar.gate.link import StoreAway
 from sidecar.gate.pauses import unpacked
@@ -57,6 +59,23 @@ async def pauses(store: Store) -> list[Item]:
         return [_pause(*item) for item in (await store.run("pauses"))[1:]]
     except StoreAway:
         raise words.away() from None
+
+
+async def budgets(store: Store) -> list[Item]:
+    """What is used and reserved of each budget in which something is, in its smallest unit."""
+    try:
+        return [_budget(*item) for item in (await store.run("budgets", str(MOST)))[1:]]
+    except StoreAway:
+        raise words.away() from None
+
+
+def _budget(safe_name: bytes, about: bytes, *numbers: bytes) -> Item:
+    name, (tool, _, title) = unquote(safe_name.decode()), about.decode().partition(":")
+    window_ms, limit, decimals, used, reserved = map(int, numbers)
+    scope = [unquote(part) for part in name.split(":")[2:]]
+    sums = {"limit": limit, "used": used, "reserved": reserved, "left": max(limit - used - reserved, 0)}
+    item: Item = {"id": name, "tool": tool, "budget": title, "scope": scope, "window_ms": window_ms}
+    return item | {key: float(shown(value, decimals)) if decimals else value for key, value in sums.items()}
 
 
 def _pause(place: bytes, left_ms: int, *rest: Any) -> Item:

@@ -33,7 +33,19 @@ CONNECT_S = 0.9
 _BACKOFF_S = (0.02, 1.0)
 _LOOKS = 5
 """At what is paused, while it changes under our eyes; each message is heeded anyway, and the next look is soon."""
-SCRIPTS = ("admit", "settle", "renew", "leave", "sweep", "pause", "peek", "halt", "resume", "pauses")
+SCRIPTS = (
+    "admit",
+    "settle",
+    "renew",
+    "leave",
+    "sweep",
+    "pause",
+    "peek",
+    "halt",
+    "resume",
+    "pauses",
+    "budgets",
+)
 
 
 class StoreError(Exception):
