@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from sidecar.cli.report import out, print_json, refused
+from sidecar.core.budget import shown
 from sidecar.core.call import Call, Headers
 from sidecar.core.claim import AutoCap, Cap
 from sidecar.core.explain import Explanation
