@@ -83,10 +83,11 @@ class Sidecar:
     async def _start(self, parts: AsyncExitStack) -> None:
         config, process = self._config, self._config.process
         try:
-            decisions = self._decisions = Log(process.log.decisions, process.log.level)
+            decisions = Log(process.log.decisions, process.log.level)
         except OSError as error:
             raise StartError(f"log.decisions: {error}") from None
         parts.callback(decisions.close)
+        self._decisions = decisions
         self._meters.lines_dropped = decisions.dropped
         gate = self._gate = await self._open_store()
         self._meters.tools_paused = gate.paused_tools
@@ -178,12 +179,12 @@ class Sidecar:
     def tools(self) -> Collection[str]:
         return [site.tool.name for site in self._config.sites]
 
-    def changed(self, what: str, about: Mapping[str, object]) -> None:
-        self._decisions.note(what, about)
-
     def explain(self, method: str, url: str, headers: RawHeaders, body: bytes) -> object:
         call = Call.of_url("c0", method, url, Headers(headers))
         return explain(self._config.table, self._config.identity, call, body)
+
+    def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
+        self._decisions.decided(what, by, why, about)
 
     async def reload(self) -> Reload:
         """Read the folder again: all of it is taken, or nothing."""

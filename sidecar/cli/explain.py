@@ -134,7 +134,10 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
         yield "rate", f"{rate.name} {rate.most} per {_time(rate.period_ms)}{takes}"
     for budget in told.budgets:
         amount, limit = shown(budget.amount, budget.decimals), shown(budget.limit, budget.decimals)
-        yield "budget", f"{budget.name} {limit} in {_time(budget.window_ms)}, of which this call takes {amount}"
+        yield (
+            "budget",
+            f"{budget.name} {limit} in {_time(budget.window_ms)}, of which this call takes {amount}",
+        )
     yield "timeout", _time(told.timeout_ms)
     if told.reads_body:
         yield "body", f"looked into, up to {told.body_limit} bytes"

@@ -53,8 +53,8 @@ class Status(Protocol):
         """The names of the tools that are configured here."""
         ...
 
-    def changed(self, what: str, about: Mapping[str, object]) -> None:
-        """A person changed something: put it on record."""
+    def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
+        """A person changed something: leave a line in the decision log."""
         ...
 
 

@@ -31,10 +31,8 @@ class Switch:
         by, why = decision(body)
         after_ms = _after(body)
         await self._gate.halt(kind, name, by, why, after_ms)
-        item: dict[str, object] = {"id": f"{kind}:{name}", kind: name, "by": by, "why": why}
-        item |= {"left_ms": after_ms} if after_ms else {}
-        self._status.changed("pause", item)
-        return said(item)
+        about: dict[str, object] = {kind: name} | ({"left_ms": after_ms} if after_ms else {})
+        return self._done("pause", kind, name, by, why, about)
 
     async def resume(self, request: web.Request) -> web.Response:
         body = await body_of(request)
@@ -44,9 +42,13 @@ class Switch:
             raise Fault(
                 404, "not-found", f"Nobody paused {kind} {shown(name)}; GET /pauses lists what is paused."
             )
-        item = {"id": f"{kind}:{name}", kind: name, "by": by, "why": why}
-        self._status.changed("resume", item)
-        return said(item)
+        return self._done("resume", kind, name, by, why, {kind: name})
+
+    def _done(
+        self, what: str, kind: str, name: str, by: str, why: str, about: dict[str, object]
+    ) -> web.Response:
+        self._status.decided(what, by, why, about)
+        return said({"id": f"{kind}:{name}", **about, "by": by, "why": why})
 
     def _meant(self, body: dict[str, Any]) -> tuple[str, str]:
         """A misspelt tool or lane would stop nothing, and look as if it did."""

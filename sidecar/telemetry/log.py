@@ -14,12 +14,13 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Final
 
 import orjson
 
-from sidecar.telemetry.story import Story, stamp
+from sidecar.telemetry.story import Story
 
 LINGER_S: Final = 0.05
 """How long lines gather: 20 wake-ups a second under load, none when idle, live to a person's eye."""
@@ -113,13 +114,16 @@ class Log:
         if self._decisions is not None:
             self._decisions.write(story.line(time.time()))
 
-    def note(self, what: str, about: Mapping[str, object]) -> None:
-        """Write that a person changed something: among the decisions, and in words."""
-        if self._decisions is not None:
-            entry = {"ts": stamp(time.time()), "change": what, **about}
-            self._decisions.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
-        words = " ".join(f"{name}={value}" for name, value in about.items())
-        logging.getLogger("sidecar").warning("%s: %s", what, words)
+    def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
+        """Write the line of a person's decision: who, why, and what it is about.  It is never left out: where decision
+        lines are off it goes to the process log."""
+        at = (
+            datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        )
+        line = orjson.dumps(
+            {"ts": at, "decided": what, "by": by, "why": why, **about}, option=orjson.OPT_APPEND_NEWLINE
+        )
+        (self._decisions or self._words).write(line)
 
     def dropped(self) -> int:
         """Lines of either kind that never reached their reader."""

@@ -10,9 +10,7 @@ HOUR_MS = 3_600_000
 BUCKET_MS = HOUR_MS // 60
 
 
-def spending(
-    call: str, amount: int, intent: str | None = None, limit: int = 100, **others: object
-) -> Claim:
+def spending(call: str, amount: int, intent: str | None = None, limit: int = 100, **others: object) -> Claim:
     budget = Budget("refunds", "crm:refunds:tenant:acme", amount, limit, HOUR_MS, 0)
     others.setdefault("timeout_ms", 10_000)
     return claim(call, intent, guards=(budget,), **others)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """The scripts beside a model of one budget that keeps every amount with its instant, through random histories.
 
-The model is exact and the scripts cut time into buckets, so they are held to it from both sides: never more granted than
-the exact sum allows, and never less than a sum that forgets a bucket later allows.
+The model is exact and the scripts cut time into buckets, so they are held to it from both sides: never more granted
+than the exact sum allows, and never less than a sum that forgets a bucket later allows.
 """
 
 from dataclasses import dataclass, field
@@ -36,7 +36,9 @@ class Model:
 
     def total(self, longer_ms: int, but: str = "") -> int:
         return sum(
-            it.amount for call, it in self.spent.items() if call != but and self.now < it.at + HOUR_MS + longer_ms
+            it.amount
+            for call, it in self.spent.items()
+            if call != but and self.now < it.at + HOUR_MS + longer_ms
         )
 
 
@@ -49,9 +51,7 @@ WAIT = st.tuples(
 )
 
 
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(ASK, ASK, SETTLE, WAIT), max_size=40))
 def test_no_history_of_calls_spends_more_than_the_limit_or_loses_room(
     scripts: Scripts, steps: list[tuple[str, int, int | str]]
@@ -65,7 +65,8 @@ def test_no_history_of_calls_spends_more_than_the_limit_or_loses_room(
                 continue
             call, doubted = f"c{n}", model.doubts.get(intent, "")
             word, *rest = scripts.admit(
-                spending(call, amount, intent, timeout_ms=TIMEOUT_MS, resend=True, resend_ms=9 * HOUR_MS), "now"
+                spending(call, amount, intent, timeout_ms=TIMEOUT_MS, resend=True, resend_ms=9 * HOUR_MS),
+                "now",
             )
             exact = model.total(0, doubted) + amount <= LIMIT
             sure = model.total(LATE_MS, doubted) + amount <= LIMIT
@@ -82,7 +83,7 @@ def test_no_history_of_calls_spends_more_than_the_limit_or_loses_room(
             settled(scripts, model, call, fence, intent, str(more))
         elif what == "wait":
             while flying:  # a call is never in flight for longer than it may be
-                call = sorted(flying)[0]
+                call = min(flying)
                 fence, intent = flying.pop(call)
                 settled(scripts, model, call, fence, intent, "answer")
             scripts.now += amount

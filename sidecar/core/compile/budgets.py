@@ -26,7 +26,9 @@ def budgets(
         at: Path = (*path, "budgets", index)
         named = (*at, "budget") if report.document.has((*at, "budget")) else at
         budget = head.budgets.get(use.budget)
-        if budget is None:
+        if budget is None and report.document.has(("budgets", use.budget)):
+            pass  # it is there and faulty, as was told
+        elif budget is None:
             hint = meant(use.budget, head.budgets) or "; name one of 'budgets' in this file"
             report.value(named, f"is not a budget of this tool{hint}")
         elif use.budget in names:
