@@ -55,9 +55,9 @@ class Switch:
         kind, name = _named(body)
         known = self._status.tools() if kind == "tool" else LANES if kind == "lane" else (name,)
         if name not in known:
-            hint = meant(name, known) or f"; there is {listed(sorted(known)) or 'none'}"
+            hint = meant(name, known) or f"; there is {listed(sorted(known) or ['none'])}."
             raise Fault(
-                400, "bad-request", f"There is no {kind} {shown(name)} here{hint}. Nothing was paused."
+                400, "bad-request", f"There is no {kind} {shown(name)} here{hint} Nothing was paused."
             )
         return kind, name
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from math import inf
-from typing import Any
 
 import pytest
 
@@ -112,19 +111,19 @@ async def test_an_upstreams_own_pause_is_another_and_outlives_a_persons(open_gat
 
 
 async def test_a_grant_that_was_given_after_a_pause_is_given_back_unused(open_gate: Open) -> None:
-    gate, other = await open_gate(), await open_gate()
-    run = gate._store.run
-
-    async def overtaken(name: str, *arguments: Any, **options: Any) -> list[Any]:
-        if name == "admit":
-            await other.halt("tool", "crm", "ada", "", 0)
-        return await run(name, *arguments, **options)
-
-    gate._store.run = overtaken  # type: ignore[method-assign]
-    assert (await refused(gate, claim("c1", "x", ("a",)))).blocked_by == "pause:tool:crm"
-    gate._store.run = run  # type: ignore[method-assign]
+    gate = await open_gate()
+    pausing = soon(gate.halt("tool", "crm", "ada", "", 0))
+    asking = soon(
+        refused(gate, claim("c1", "x", ("a",)))
+    )  # it leaves with the pause, and nobody has heard of it yet
+    await pausing
+    assert (await asking).blocked_by == "pause:tool:crm"
     assert await gate.drain(5)
     assert await gate.leases() == []
+    assert gate._store.fence_seen == 0
+    await gate.resume("tool", "crm")
+    await until(gate, "tool:crm", False)
+    assert (await held(gate, claim("c2", "x", ("a",)))).fence > 1  # so it was granted
 
 
 async def test_the_last_known_pauses_hold_while_the_store_is_away(serve: Serve) -> None:
@@ -159,21 +158,9 @@ async def test_a_message_that_was_lost_is_made_up_for(open_gate: Open) -> None:
 
 async def test_what_was_read_before_a_message_does_not_undo_it(open_gate: Open) -> None:
     gate = await open_gate()
-    store = gate._store
-    link = store._link
-    assert link is not None
-    send, late = link.send, []
-    halt = (b"EVAL", store._scripts["halt"].source, b"1", store._prefix, b"", "tool:crm", "0")
-
-    def overtaken(*command: Any) -> Any:
-        reply = send(*command)
-        if not late:  # its message comes right behind this reply, and is heard before the reply is used
-            late.append(send(*halt, packed("tool", "crm", "ada", "")))
-        return reply
-
-    link.send = overtaken  # type: ignore[method-assign]
-    await store.learn_pauses()
-    assert late[0].done()
+    looking = soon(gate._store.learn_pauses())
+    pausing = soon(gate.halt("tool", "crm", "ada", "", 0))  # its message comes right behind what is read
+    await asyncio.gather(looking, pausing)
     assert gate.paused == {"tool:crm"}
 
 
