@@ -68,7 +68,11 @@ class Gate:
         self._keeping: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
         self._store.on_wake = self._waiting.wake
-        self._store.on_away = self._store.on_halt = self._waiting.wake_all
+        self._store.on_away = self._waiting.wake_all
+        self._store.on_halt = self._halted
+        self._in_line: dict[str, Claim] = {}
+        self._heeding: set[str] = set()
+        """Calls that wait for the end of a person's pause."""
         if self._embedded is not None:
             self._store.locate = self._embedded.start
 
@@ -146,7 +150,11 @@ class Gate:
             now_s = clock()
             if halt.ends_s > ends_s:
                 raise halt.refusal(int((now_s - began_s) * 1000))
-            await self._waiting.turn(claim.call, halt.ends_s - now_s)
+            self._heeding.add(claim.call)
+            try:
+                await self._waiting.turn(claim.call, halt.ends_s - now_s)
+            finally:
+                self._heeding.discard(claim.call)
 
     def _withhold(self, claim: Claim, began_s: float) -> None:
         """Refuses what a person paused since it asked; what it was granted, or waits for, is given back."""
@@ -154,6 +162,12 @@ class Gate:
         if halt is not None:
             self._leave(claim)
             raise halt.refusal(int((clock() - began_s) * 1000))
+
+    def _halted(self) -> None:
+        """Tells those whom a person's pause concerns, and nobody else: in a long line, a herd would ask for nothing."""
+        stopped = [call for call, claim in self._in_line.items() if self._pauses.halt_for(claim) is not None]
+        for call in (*stopped, *self._heeding):
+            self._waiting.wake(call.encode())
 
     def heed(self, tool: str, tenant: str, workflow: str, lane: str) -> None:
         """Raises Refusal ``tool-paused`` where a person paused one of these."""
@@ -175,6 +189,7 @@ class Gate:
         """Ask again whenever something may have changed, and a last time when the patience is over."""
         patience = Patience(claim, began_s)
         self._waiting.tickets.add(claim.call)
+        self._in_line[claim.call] = claim
         self._observer.queued(claim.flow.tenant)
         stood_at = _stood_at(claim, reply)
         try:
@@ -186,6 +201,7 @@ class Gate:
                 reply = await self._store.run("admit", claim.call, mode, *terms)
         finally:
             self._waiting.forget(claim.call)
+            del self._in_line[claim.call]
             self._observer.dequeued(claim.flow.tenant)
         wait_ms = int((clock() - began_s) * 1000)
         if reply[0] == b"granted":
