@@ -91,6 +91,7 @@ class Sidecar:
         self._meters.lines_dropped = decisions.dropped
         gate = self._gate = await self._open_store()
         self._meters.tools_paused = gate.paused_tools
+        self._meters.paused_by_people = gate.paused_by_people
         parts.push_async_callback(self._gate.stop)
         try:
             self._authority = await self._prove(config)

@@ -302,8 +302,12 @@ class Gate:
         return await peek.budgets(self._store)
 
     def paused_tools(self) -> set[str]:
-        """Tools that are paused, by whomever."""
+        """Tools whose upstream wants to be left alone."""
         return self._pauses.tools()
+
+    def paused_by_people(self) -> dict[str, int]:
+        """How many tools, tenants, workflows and lanes people paused."""
+        return self._pauses.by_people()
 
     async def halt(self, kind: str, name: str, by: str, why: str, after_ms: int) -> None:
         """Pause a tool, a tenant, a workflow or a lane for the fleet, for so long (0: until ``resume``).

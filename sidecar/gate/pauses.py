@@ -11,7 +11,7 @@ paused when it connects, and again every few seconds.
 
 from collections.abc import Iterable
 from math import inf
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import orjson
 
@@ -106,9 +106,13 @@ class Pauses:
         return self._halts.keys() != known
 
     def tools(self) -> set[str]:
-        """Tools that are paused, by whomever."""
-        kinds = (place.partition(":") for place in self.places)
-        return {name for kind, _, name in kinds if kind in ("pause", "tool")}
+        """Tools whose upstream wants to be left alone."""
+        return {place.removeprefix("pause:") for place in self.places if place.startswith("pause:")}
+
+    def by_people(self) -> dict[str, int]:
+        """How many tools, tenants, workflows and lanes people paused."""
+        halts = [halt for halt in self._halts.values() if clock() < halt.ends_s]
+        return {kind: sum(halt.kind == kind for halt in halts) for kind in get_args(Kind)}
 
     def upstream(self, tool: str) -> bool:
         """Whether the tool's own upstream wants to be left alone."""

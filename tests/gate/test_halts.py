@@ -102,6 +102,7 @@ async def test_an_upstreams_own_pause_is_another_and_outlives_a_persons(open_gat
     await gate.halt("tool", "crm", "ada", "", 0)
     assert (await refused(gate, claim("c2", "x"))).blocked_by == "pause:tool:crm"
     assert gate.paused_tools() == {"crm"}
+    assert gate.paused_by_people() == {"tool": 1, "tenant": 0, "workflow": 0, "lane": 0}
     items = {str(item["id"]): item for item in await gate.pauses()}
     assert set(items) == {"tool:crm", "pause:crm"}
     assert items["pause:crm"]["by"] == "upstream"
