@@ -1,5 +1,8 @@
 """Budgets and groups as they are written: every mistake has its message, at its place."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from sidecar.core.budget import BudgetSpec
@@ -226,3 +229,10 @@ def test_a_limit_is_in_the_unit_of_its_amounts_and_a_route_may_say_where_its_amo
         "{body.total}",
     )
     assert route_of(text).reads_body
+
+
+def test_the_page_shows_what_loads() -> None:
+    page = Path(__file__).parents[2] / "docs" / "pause-and-budgets.md"
+    budgets, groups = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    config = compiled(budgets, HEAD + groups)
+    assert not [it for it in config.warnings if "budget" in it.message or "group" in it.message]

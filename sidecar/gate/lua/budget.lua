@@ -67,13 +67,22 @@ local function room_in(b, wanted)
   return b.window
 end
 
--- Makes it known to people, and forgotten when nothing in it counts any more.
+-- When nothing that is counted now counts any more.
+local function ends_of(b)
+  return now + 2 * b.window + math.ceil(2 * b.width)
+end
+
+local function keep(b)
+  call("PEXPIRE", P .. "b:" .. b.name, ends_of(b) - now)
+end
+
+-- Makes it known to people, until it is forgotten.
 local function enlist(b)
-  local key, ends = P .. "b:" .. b.name, now + 2 * b.window + math.ceil(2 * b.width)
+  local key = P .. "b:" .. b.name
   call("HSET", key, "limit", whole(b.limit), "decimals", b.decimals, "about", b.about)
   call("HSETNX", key, "first", whole(bucket_of(b, now) - BUCKETS))
-  call("PEXPIRE", key, ends - now)
+  keep(b)
   call("ZREMRANGEBYSCORE", P .. "budgets", "-inf", now)
-  call("ZADD", P .. "budgets", ends, b.name)
-  call("PEXPIRE", P .. "budgets", math.max(call("PTTL", P .. "budgets"), ends - now))
+  call("ZADD", P .. "budgets", ends_of(b), b.name)
+  call("PEXPIRE", P .. "budgets", math.max(call("PTTL", P .. "budgets"), ends_of(b) - now))
 end

@@ -53,6 +53,6 @@ function GUARD.budget.settled(c, _, terms, ending, changed)
   take_out(b, b)
   if changed and (ending == "answer" or ending == "done") then
     put_in(b, "u", bucket_of(b, now), b.amount)
-    enlist(b)
+    keep(b)
   end
 end
