@@ -96,7 +96,7 @@ class Pipeline:
         matched = choice.pick(call, who, body)
         self._begin(story, matched.route)
         claim = story.claim = derive(matched)
-        free = claim.empty and claim.tool not in self.gate.paused
+        free = claim.empty and not self.gate.paused
         held = self.gate.free if free else await self._admit(matched.route, claim, story)
         agent.waiting = False
         if isinstance(held, Replay):
@@ -130,7 +130,7 @@ class Pipeline:
 
     async def _admit(self, route: Route, claim: Claim, story: Story) -> Lease | Replay:
         """The gate's answer.  Nothing was sent before it, so an agent that hangs up meanwhile ends the call."""
-        if self.draining:
+        if self.draining and not claim.empty:
             raise Refusal("draining", DRAINING, retry_after_ms=1000)
         began_s = monotonic()
         try:
@@ -146,6 +146,9 @@ class Pipeline:
                 return held
             story.would = "joined" if held.joined else "replayed"
         except Refusal as no:
+            self.gate.heed(
+                claim.tool, claim.flow.tenant, claim.workflow, claim.lane
+            )  # no rule that is on trial
             story.would = no.code
         return self.gate.ungated(claim, "observe")
 
@@ -184,6 +187,8 @@ class Pipeline:
             story.verdict, story.ungated = "executed", "intercept"
             agent.intercept()
             return
+        who = story.identity
+        self.gate.heed(plan.table.tool_at(call), who.tenant, who.workflow, "")
         upstream = await self.upstream.connect(call.host, call.port, CONNECT_MS, call.address)
         story.verdict, story.ungated = "executed", "tunnel"
         await agent.tunnel(upstream)

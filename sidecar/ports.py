@@ -104,7 +104,11 @@ class Gate(Protocol):
 
     @property
     def paused(self) -> AbstractSet[str]:
-        """Tools whose upstream wants to be left alone: no call to them is free."""
+        """What is paused, by upstreams and people; while anything is, no call is free before it was asked for."""
+        ...
+
+    def heed(self, tool: str, tenant: str, workflow: str, lane: str) -> None:
+        """Raises Refusal ``tool-paused`` where a person paused one of these."""
         ...
 
     async def turned_away(self, claim: Claim, away_ms: int) -> None:

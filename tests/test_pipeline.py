@@ -56,6 +56,7 @@ class Street:
         self.relays: Callable[[], bytes | None] = lambda: b"{}"
         self.stops_at = 0
         self.paused: set[str] = set()
+        self.stopped: set[str] = set()
         self._pauses = 0
         self.pipeline = Pipeline(load(folder, {}), self, self, Meters(), self.stories.append)
 
@@ -87,6 +88,11 @@ class Street:
     async def turned_away(self, claim: Claim, away_ms: int) -> None:
         self.log.append(f"away    {claim.tool} {away_ms}")
         await self.pause("away")
+
+    def heed(self, tool: str, tenant: str, workflow: str, lane: str) -> None:
+        """Nobody paused anything, but for what ``stopped`` names."""
+        if {tool, tenant, workflow, lane} & self.stopped:
+            raise Refusal("tool-paused", "", blocked_by="pause:")
 
     @property
     def free(self) -> "FakeLease":
@@ -247,7 +253,7 @@ async def test_a_read_that_is_turned_away_is_told_of_too(street: Street) -> None
 
 
 async def test_a_read_of_a_tool_that_is_paused_asks_the_gate(street: Street) -> None:
-    street.paused.add("crm")
+    street.paused.add("pause:crm")
     log = await street.walk("GET", "http://crm.test/deals/7", b"")
     assert log[0] == "admit   default no locks no intent"
 

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from sidecar.cli.report import out, print_json, refused
+from sidecar.core.budget import shown
 from sidecar.core.call import Call, Headers
 from sidecar.core.claim import AutoCap, Cap
 from sidecar.core.explain import Explanation
@@ -131,6 +132,12 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
     for rate in told.rates:
         takes = f", of which this call takes {rate.cost}" if rate.cost > 1 else ""
         yield "rate", f"{rate.name} {rate.most} per {_time(rate.period_ms)}{takes}"
+    for budget in told.budgets:
+        amount, limit = shown(budget.amount, budget.decimals), shown(budget.limit, budget.decimals)
+        yield (
+            "budget",
+            f"{budget.name} {limit} in {_time(budget.window_ms)}, of which this call takes {amount}",
+        )
     yield "timeout", _time(told.timeout_ms)
     if told.reads_body:
         yield "body", f"looked into, up to {told.body_limit} bytes"

@@ -10,7 +10,8 @@ from aiohttp import web
 from sidecar import __version__
 from sidecar.control.answers import Fault, instant, listed, problems, said
 from sidecar.control.auth import changing, guard
-from sidecar.control.status import Item, Loaded, Peek, Reload, Status
+from sidecar.control.status import Gate, Item, Loaded, Reload, Status
+from sidecar.control.switch import Switch
 from sidecar.core.call import RawHeaders
 from sidecar.core.refusal import Refusal
 from sidecar.telemetry.meters import Meters
@@ -21,7 +22,7 @@ LARGEST_BYTES = 1 << 20
 """Of a request's body; the largest is a call to explain."""
 
 
-def runner(status: Status, peek: Peek, meters: Meters, token: str, stop_s: float) -> web.AppRunner:
+def runner(status: Status, peek: Gate, meters: Meters, token: str, stop_s: float) -> web.AppRunner:
     """The port's application, not listening yet."""
     rooms = _Endpoints(status, peek, meters)
     app = web.Application(middlewares=[problems, guard], client_max_size=LARGEST_BYTES)
@@ -34,7 +35,7 @@ def runner(status: Status, peek: Peek, meters: Meters, token: str, stop_s: float
 
 
 class _Endpoints:
-    def __init__(self, status: Status, peek: Peek, meters: Meters) -> None:
+    def __init__(self, status: Status, peek: Gate, meters: Meters) -> None:
         self._status = status
         self._peek = peek
         self._meters = meters
@@ -49,8 +50,15 @@ class _Endpoints:
             "/unknown": self.unknown,
             "/approvals": self.approvals,
             "/runs": self.runs,
+            "/pauses": self.pauses,
+            "/budgets": self.budgets,
         }
-        self.changes = {("POST", "/reload"): self.reload}
+        switch = Switch(status, peek)
+        self.changes = {
+            ("POST", "/reload"): self.reload,
+            ("POST", "/pause"): switch.pause,
+            ("POST", "/resume"): switch.resume,
+        }
 
     async def healthz(self, _request: web.Request) -> web.Response:
         return said({"alive": True, "version": __version__})
@@ -98,6 +106,12 @@ class _Endpoints:
 
     async def unknown(self, _request: web.Request) -> web.Response:
         return listed(await _patiently(self._peek.unknown()))
+
+    async def pauses(self, _request: web.Request) -> web.Response:
+        return listed(await _patiently(self._peek.pauses()))
+
+    async def budgets(self, _request: web.Request) -> web.Response:
+        return listed(await _patiently(self._peek.budgets()))
 
     async def approvals(self, _request: web.Request) -> web.Response:
         return listed([])  # no route can ask for one yet

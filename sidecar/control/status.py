@@ -1,11 +1,12 @@
 """What the admin port must be told: the process's own state, and what the store holds now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from sidecar.core.call import RawHeaders
 
+Lane = Literal["read", "draft", "write", "high_risk"]
 Item = Mapping[str, object]
 """One entry of a list; has an ``id``."""
 
@@ -48,6 +49,14 @@ class Status(Protocol):
 
     async def reload(self) -> Reload: ...
 
+    def tools(self) -> Collection[str]:
+        """The names of the tools that are configured here."""
+        ...
+
+    def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
+        """A person changed something: leave a line in the decision log."""
+        ...
+
 
 class Peek(Protocol):
     """What the store holds now.  Raises Refusal ``store-unavailable``."""
@@ -57,3 +66,19 @@ class Peek(Protocol):
     async def queues(self) -> Sequence[Item]: ...
 
     async def unknown(self) -> Sequence[Item]: ...
+
+    async def pauses(self) -> Sequence[Item]: ...
+
+    async def budgets(self) -> Sequence[Item]: ...
+
+
+class Gate(Peek, Protocol):
+    """What people may change there.  Raises Refusal ``store-unavailable``."""
+
+    async def halt(self, kind: str, name: str, by: str, why: str, after_ms: int) -> None:
+        """Pause a tool, a tenant, a workflow or a lane for the fleet, for so long (0: until ``resume``)."""
+        ...
+
+    async def resume(self, kind: str, name: str) -> bool:
+        """Let it go on.  Whether it was paused."""
+        ...

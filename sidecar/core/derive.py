@@ -2,12 +2,15 @@
 
 An intent's key is a digest over everything that must tell two calls apart, in this order: the kind of key,
 the tool and (where it has several) the place it goes to, the scope, the credential, then the key itself.  So
-an answer never crosses tenants or accounts, however alike the requests are.  Three kinds:
+an answer never crosses tenants or accounts, however alike the requests are.  Four kinds:
 
 - *explicit*: the caller's own key names a request.  It is good for the whole retention, and a fingerprint of
   the request is kept beside it, since a key may be used again by mistake.
 - *written*: the route's template names an intent; the route's name is part of it, since another route may
   write the same template for another operation.
+- *group*: the same, with the group's name instead of the route's: routes of one meaning share their intents, so what
+  was done by one door is not done again by another.  A value is its text here: a number in one door's body may be
+  part of the other's path.
 - *derived*: method, path, query and canonical body *are* the intent.
 """
 
@@ -27,7 +30,7 @@ from sidecar.core.view import View
 REPLACING: Final = frozenset({"PUT", "DELETE"})
 """Applied twice they leave what they leave applied once (RFC 9110 section 9.2.2)."""
 
-Kind: TypeAlias = Literal["explicit", "written", "derived"]
+Kind: TypeAlias = Literal["explicit", "written", "group", "derived"]
 
 
 def derive(matched: Matched) -> Claim:
@@ -100,6 +103,8 @@ def intent_text(route: Route, spec: IntentSpec, view: View) -> tuple[Kind, str]:
                 "sent. Send an Idempotency-Key header: a new value (a UUID) for each new request, the same "
                 "one for its retries.",
             )
+    if spec.key is not None and spec.group:
+        return "group", f"{spec.group} {spec.key.meaning(view)}"
     if spec.key is not None:
         return "written", f"{route.name} {spec.key.key(view)}"
     return "derived", _request(route.tool, view)
@@ -153,8 +158,8 @@ def _resend(route: Route, method: str) -> tuple[bool, int]:
     An upstream's memory counts from when the request reached it, and a re-send takes up to the timeout to get
     there.
     """
-    if route.resolve == "hold":
-        return False, 0
+    if route.resolve == "hold" or (route.intent is not None and route.intent.group):
+        return False, 0  # of a group, the attempt may have been another door's request
     downstream = route.tool.downstream
     if downstream is not None:
         remembered_ms = downstream.retention_ms - route.tool.timeout_ms

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from sidecar.core.call import Call, Identity
 from sidecar.core.claim import AutoCap, Cap, Claim, Rate
 from sidecar.core.derive import derive, intent_text
+from sidecar.core.guard import Budget
 from sidecar.core.identity import Identities
 from sidecar.core.table import Matched, Table
 
@@ -28,7 +29,7 @@ class Explanation:
     intent: str
     """The key before hashing; no credential in it.  Empty: the call has no intent."""
     intent_kind: str
-    """``explicit``, ``written``, ``derived``, or empty."""
+    """``explicit``, ``written``, ``group``, ``derived``, or empty."""
     intent_key: str
     """As the store knows it."""
     until: str
@@ -36,6 +37,7 @@ class Explanation:
     resend: bool
     caps: tuple[Cap | AutoCap, ...]
     rates: tuple[Rate, ...]
+    budgets: tuple[Budget, ...]
     wait_ms: int
     timeout_ms: int
     store_down: str
@@ -50,6 +52,7 @@ class Explanation:
             "who": self.who._asdict(),
             "caps": [cap._asdict() for cap in self.caps],
             "rates": [rate._asdict() for rate in self.rates],
+            "budgets": [budget._asdict() for budget in self.budgets],
         }
 
 
@@ -84,6 +87,7 @@ def _told(matched: Matched, claim: Claim, why: str, reads_body: bool, body_limit
         resend=intent.resend if intent is not None else False,
         caps=claim.caps,
         rates=claim.rates,
+        budgets=tuple(guard for guard in claim.guards if isinstance(guard, Budget)),
         wait_ms=claim.wait_ms,
         timeout_ms=claim.timeout_ms,
         store_down=claim.store_down,

@@ -102,6 +102,13 @@ class Field:
         except orjson.JSONEncodeError:  # a whole number past 64 bits, or text that is no UTF-8
             return json.dumps(value, sort_keys=True)
 
+    def meant(self, view: View) -> str:
+        """The value as routes of different shape agree on it: the number 7 and the text ``7`` mean the same record."""
+        value = self.value(view)
+        if not isinstance(value, (dict, list)):
+            return self._as_text(value)
+        return json.dumps(value, sort_keys=True)
+
     def _filtered(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._filtered(item) for item in value]

@@ -25,7 +25,22 @@ class Fresh(NamedTuple):
     entity: str
 
 
-Guard: TypeAlias = Observe | Fresh
+class Budget(NamedTuple):
+    """What the call takes of a sum leaves it at most ``limit``, in any stretch of ``window_ms``."""
+
+    title: str
+    """As people named it."""
+    name: str
+    """With its tool and whom it is for."""
+    amount: int
+    """Of the smallest unit, like the limit; from 1 to 2^53 - 1."""
+    limit: int
+    window_ms: int
+    decimals: int
+    """How many of an amount's last digits stand behind the point, where people read it."""
+
+
+Guard: TypeAlias = Observe | Fresh | Budget
 
 
 class GuardSpec(Protocol):

@@ -150,6 +150,8 @@ class IntentSpec:
     until: Literal["change", "window"] | None = None
     """None: ``change`` for PUT, PATCH and DELETE, else ``window``."""
     window_ms: int = DEFAULT_WINDOW_MS
+    group: str = ""
+    """Routes of one group and tool share their intents: the same key by another door is a twin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,11 @@ class Table:
         door = self._doors.get(call.tool) if call.tool is not None else self._at(call.host, call.port)
         return () if door is None else door.site.tool.clients
 
+    def tool_at(self, connect: Call) -> str:
+        """The name of the tool that a CONNECT leads to; empty where it leads to none."""
+        door = self._at(connect.host, connect.port)
+        return "" if door is None else door.site.tool.name
+
     def _at(self, host: str, port: int) -> "_Door | None":
         for wanted, door in self._exact.get(host, ()):
             if wanted is None or wanted == port:

@@ -114,6 +114,14 @@ class Template:
             key += f"{len(text)}:{text}{literal}"
         return key
 
+    def meaning(self, view: View) -> str:
+        """The text of an intent that several routes share.  Raises Refusal ``key-underivable``."""
+        meaning = self.literals[0]
+        for field, literal in zip(self.fields, self.literals[1:], strict=True):
+            text = field.meant(view)
+            meaning += f"{len(text)}:{text}{literal}"
+        return meaning
+
     def __repr__(self) -> str:
         return f"<Template {self.text}>"
 

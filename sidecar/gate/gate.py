@@ -30,6 +30,7 @@ from sidecar.gate.lease import FREE, Lease, Ungated
 from sidecar.gate.link import StoreAway, Words
 from sidecar.gate.observer import Nobody, Observer
 from sidecar.gate.patience import Patience
+from sidecar.gate.pauses import packed, place_of
 from sidecar.gate.store import Store
 from sidecar.gate.waiting import Waiting
 from sidecar.tasks import spawn
@@ -59,14 +60,19 @@ class Gate:
         self._lease_ms = lease_ms
         self._embedded = Embedded(state) if url == "embedded" else None
         self._store = Store(url, cell, lease_ms, allow_eviction, self._observer)
-        self.paused: AbstractSet[str] = self._store.paused_tools
-        """Tools that the fleet leaves alone, or tries with one call: no call to them is free."""
+        self._pauses = self._store.pauses
+        self.paused: AbstractSet[str] = self._pauses.places
+        """What is paused, by an upstream or a person; while anything is, no call is free before it was asked for."""
         self._waiting = Waiting()
         self._keeper = Keeper(self._store, self._waiting, lease_ms, self._lost)
         self._keeping: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
         self._store.on_wake = self._waiting.wake
         self._store.on_away = self._waiting.wake_all
+        self._store.on_halt = self._halted
+        self._in_line: dict[str, Claim] = {}
+        self._heeding: set[str] = set()
+        """Calls that wait for the end of a person's pause."""
         if self._embedded is not None:
             self._store.locate = self._embedded.start
 
@@ -111,18 +117,22 @@ class Gate:
 
     async def admit(self, claim: Claim) -> Lease | Ungated | Replay:
         """Granted, or what a twin got, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled, it leaves its line."""
-        if claim.empty and claim.tool not in self.paused:
+        began_s = asked_s = clock()
+        if self.paused:
+            await self._heed(claim, began_s)
+            asked_s = clock()
+        if claim.empty and not self._pauses.upstream(claim.tool):
             return FREE
         terms = terms_of(claim, self._store.waker, self._lease_ms, UNKNOWN_MS)
-        asked_s = clock()
         try:
             if self._store.paused_s:
                 await self._pause(claim)
             reply = await self._store.run("admit", claim.call, b"ask" if claim.wait_ms else b"now", *terms)
             if reply[0] == b"granted":
-                return self._granted(claim, reply, asked_s, 0)
+                self._withhold(claim, began_s)
+                return self._granted(claim, reply, asked_s, int((asked_s - began_s) * 1000))
             if reply[0] in (b"waiting", b"guarded"):
-                return await self._wait(claim, terms, reply, asked_s)
+                return await self._wait(claim, terms, reply, began_s, asked_s)
         except StoreAway:
             self._leave(claim)
             if claim.store_down == "allow":
@@ -133,6 +143,38 @@ class Gate:
             raise
         return self._answer(claim, reply, 0, joined=False)
 
+    async def _heed(self, claim: Claim, began_s: float) -> None:
+        """What a person paused is refused, unless that ends within the caller's patience: then it waits until then."""
+        ends_s = began_s + claim.wait_ms / 1000
+        while (halt := self._pauses.halt_for(claim)) is not None:
+            now_s = clock()
+            if halt.ends_s > ends_s:
+                raise halt.refusal(int((now_s - began_s) * 1000))
+            self._heeding.add(claim.call)
+            try:
+                await self._waiting.turn(claim.call, halt.ends_s - now_s)
+            finally:
+                self._heeding.discard(claim.call)
+
+    def _withhold(self, claim: Claim, began_s: float) -> None:
+        """Refuses what a person paused since it asked; what it was granted, or waits for, is given back."""
+        halt = self._pauses.halt_for(claim) if self.paused else None
+        if halt is not None:
+            self._leave(claim)
+            raise halt.refusal(int((clock() - began_s) * 1000))
+
+    def _halted(self) -> None:
+        """Tells those whom a person's pause concerns, and nobody else: in a long line, a herd would ask for nothing."""
+        stopped = [call for call, claim in self._in_line.items() if self._pauses.halt_for(claim) is not None]
+        for call in (*stopped, *self._heeding):
+            self._waiting.wake(call.encode())
+
+    def heed(self, tool: str, tenant: str, workflow: str, lane: str) -> None:
+        """Raises Refusal ``tool-paused`` where a person paused one of these."""
+        halt = self._pauses.halt_of(tool, tenant, workflow, lane)
+        if halt is not None:
+            raise halt.refusal(0)
+
     async def _pause(self, claim: Claim) -> None:
         """After the store lost what it knew: a claim that excludes others waits until older leases have run out."""
         paused_s = self._store.paused_s
@@ -142,25 +184,28 @@ class Gate:
             await asyncio.sleep(paused_s)
 
     async def _wait(
-        self, claim: Claim, terms: tuple[Words, ...], reply: list[Any], began_s: float
+        self, claim: Claim, terms: tuple[Words, ...], reply: list[Any], began_s: float, asked_s: float
     ) -> Lease | Replay:
         """Ask again whenever something may have changed, and a last time when the patience is over."""
         patience = Patience(claim, began_s)
         self._waiting.tickets.add(claim.call)
+        self._in_line[claim.call] = claim
         self._observer.queued(claim.flow.tenant)
         stood_at = _stood_at(claim, reply)
-        asked_s = began_s
         try:
             while patience.waits(reply, asked_s):
                 await self._waiting.turn(claim.call, patience.pause_s())
+                self._withhold(claim, began_s)
                 asked_s = clock()
                 mode = b"again" if asked_s < patience.ends_s else b"last"
                 reply = await self._store.run("admit", claim.call, mode, *terms)
         finally:
             self._waiting.forget(claim.call)
+            del self._in_line[claim.call]
             self._observer.dequeued(claim.flow.tenant)
         wait_ms = int((clock() - began_s) * 1000)
         if reply[0] == b"granted":
+            self._withhold(claim, began_s)
             lease = self._granted(claim, reply, asked_s, wait_ms)
             lease.blocked_by = stood_at
             return lease
@@ -247,6 +292,39 @@ class Gate:
     async def unknown(self) -> list[dict[str, object]]:
         """Intents whose outcome nobody can tell."""
         return await peek.unknown(self._store)
+
+    async def pauses(self) -> list[dict[str, object]]:
+        """What is paused, by people and by upstreams."""
+        return await peek.pauses(self._store)
+
+    async def budgets(self) -> list[dict[str, object]]:
+        """What is used and reserved of each budget."""
+        return await peek.budgets(self._store)
+
+    def paused_tools(self) -> set[str]:
+        """Tools whose upstream wants to be left alone."""
+        return self._pauses.tools()
+
+    def paused_by_people(self) -> dict[str, int]:
+        """How many tools, tenants, workflows and lanes people paused."""
+        return self._pauses.by_people()
+
+    async def halt(self, kind: str, name: str, by: str, why: str, after_ms: int) -> None:
+        """Pause a tool, a tenant, a workflow or a lane for the fleet, for so long (0: until ``resume``).
+
+        Raises Refusal ``store-unavailable``, as does the next.
+        """
+        await self._change("halt", place_of(kind, name), str(after_ms), packed(kind, name, by, why))
+
+    async def resume(self, kind: str, name: str) -> bool:
+        """Let it go on.  Whether it was paused."""
+        return await self._change("resume", place_of(kind, name)) == b"resumed"
+
+    async def _change(self, script: str, *arguments: Words) -> object:
+        try:
+            return (await self._store.run(script, *arguments))[0]
+        except StoreAway:
+            raise words.away() from None
 
 
 def _stood_at(claim: Claim, reply: list[Any]) -> str:

@@ -55,8 +55,7 @@ class Keeper:
         if now_s - self._swept_s > self._lease_ms / 1000 / 3:
             self._swept_s = now_s
             await self.sweep()
-            if self._store.paused_tools:
-                await self._store.learn_pauses()
+            await self._store.learn_pauses()
 
     async def sweep(self) -> None:
         """Until nothing is due.  Raises StoreAway."""

@@ -1,9 +1,12 @@
 """What the store holds now, as the admin port shows it: runs, workflows, names; never bodies or secrets."""
 
 from typing import Any
+from urllib.parse import unquote
 
+from sidecar.core.budget import shown
 from sidecar.gate import words
 from sidecar.gate.link import StoreAway
+from sidecar.gate.pauses import unpacked
 from sidecar.gate.store import Store
 
 MOST = 1000
@@ -48,6 +51,42 @@ async def unknown(store: Store) -> list[Item]:
         | _about(about)
         for intent, since_ms, left_ms, why, owner, about in await _ask(store, "unknown")
     ]
+
+
+async def pauses(store: Store) -> list[Item]:
+    """A person's pause names who and why; an upstream's says how long it wants to be left alone."""
+    try:
+        return [_pause(*item) for item in (await store.run("pauses"))[1:]]
+    except StoreAway:
+        raise words.away() from None
+
+
+async def budgets(store: Store) -> list[Item]:
+    """What is used and reserved of each budget in which something is, in its smallest unit."""
+    try:
+        return [_budget(*item) for item in (await store.run("budgets", str(MOST)))[1:]]
+    except StoreAway:
+        raise words.away() from None
+
+
+def _budget(safe_name: bytes, about: bytes, *numbers: bytes) -> Item:
+    name, (tool, _, title) = unquote(safe_name.decode()), about.decode().partition(":")
+    window_ms, limit, decimals, used, reserved = map(int, numbers)
+    scope = [unquote(part) for part in name.split(":")[2:]]
+    sums = {"limit": limit, "used": used, "reserved": reserved, "left": max(limit - used - reserved, 0)}
+    item: Item = {"id": name, "tool": tool, "budget": title, "scope": scope, "window_ms": window_ms}
+    return item | {key: float(shown(value, decimals)) if decimals else value for key, value in sums.items()}
+
+
+def _pause(place: bytes, left_ms: int, *rest: Any) -> Item:
+    if len(rest) == 1:
+        tool = place.decode().partition(":")[2]
+        why = f"it turned a call away; {rest[0]} probes failed since" if rest[0] else "it turned a call away"
+        return {"id": place.decode(), "tool": tool, "by": "upstream", "why": why, "left_ms": left_ms}
+    since_ms, said = rest
+    kind, name, by, why = unpacked(said)
+    about: Item = {"id": f"{kind}:{name}", kind: name, "by": by, "why": why, "since_ms": since_ms}
+    return about if left_ms < 0 else about | {"left_ms": left_ms}
 
 
 async def _ask(store: Store, what: str) -> list[list[Any]]:

@@ -23,6 +23,7 @@ from sidecar.gate.clock import clock
 from sidecar.gate.keyspace import prefix
 from sidecar.gate.link import Link, ReplyError, StoreAway, Words
 from sidecar.gate.observer import Observer
+from sidecar.gate.pauses import Pauses
 from sidecar.gate.scripts import Script, script
 from sidecar.tasks import spawn
 
@@ -30,7 +31,21 @@ log = logging.getLogger("sidecar")
 
 CONNECT_S = 0.9
 _BACKOFF_S = (0.02, 1.0)
-SCRIPTS = ("admit", "settle", "renew", "leave", "sweep", "pause", "peek")
+_LOOKS = 5
+"""At what is paused, while it changes under our eyes; each message is heeded anyway, and the next look is soon."""
+SCRIPTS = (
+    "admit",
+    "settle",
+    "renew",
+    "leave",
+    "sweep",
+    "pause",
+    "peek",
+    "halt",
+    "resume",
+    "pauses",
+    "budgets",
+)
 
 
 class StoreError(Exception):
@@ -45,8 +60,10 @@ class Store:
         """Names this process to the others: its channel for wake-ups, its connection in the server's list."""
         self.on_wake: Callable[[bytes], None] = lambda _call: None
         self.on_away: Callable[[], None] = lambda: None
-        self.paused_tools: set[str] = set()
-        """Tools that the fleet leaves alone, or tries with one call, as the store told us.  One set for good."""
+        self.on_halt: Callable[[], None] = lambda: None
+        """A person paused something, or lets it go on."""
+        self.pauses = Pauses()
+        """As the store told us."""
         self.fence_seen = 0
         self.locate: Callable[[], Awaitable[str]] = self._known
         """Says where the server is, at every connect."""
@@ -165,10 +182,14 @@ class Store:
             await self._learn_pauses(self._link)
 
     async def _learn_pauses(self, link: Link) -> None:
-        places = await link.send("HKEYS", self._prefix + b"paused")
-        if isinstance(places, list):
-            self.paused_tools.clear()
-            self.paused_tools.update(place.decode().partition(":")[2] for place in places)
+        called = self._scripts["pauses"]
+        for _ in range(_LOOKS):
+            heard = self.pauses.heard
+            reply = await link.send(b"EVAL", called.source, b"1", self._prefix, b"")
+            if heard == self.pauses.heard:  # else a message came that the reply may not know of
+                if isinstance(reply, list) and self.pauses.learn(reply[1:]):
+                    self.on_halt()
+                return
 
     def _check(self, server: dict[bytes, bytes], memory: dict[bytes, bytes]) -> None:
         major = int(server.get(b"redis_version", b"0").split(b".")[0])
@@ -200,11 +221,8 @@ class Store:
         if not channel.endswith(b"}:paused"):
             self.on_wake(message)
             return
-        word, _, tool = message.decode().partition(":")
-        if word == "pause":
-            self.paused_tools.add(tool)
-        else:
-            self.paused_tools.discard(tool)
+        if self.pauses.hear(message):
+            self.on_halt()
 
     def _lost(self, link: Link) -> None:
         if self._link is not link:

@@ -53,7 +53,9 @@ class Meters:
         self.lines_dropped: Callable[[], int] = int
         """Asked at each scrape: the log's own count."""
         self.tools_paused: Callable[[], Iterable[str]] = tuple
-        """Asked at each scrape: the gate's own knowledge."""
+        """Asked at each scrape: the gate's own knowledge, like the next."""
+        self.paused_by_people: Callable[[], Mapping[str, int]] = dict
+        """How many of each kind."""
         self.families: list[Family[Count] | Family[Histogram] | Reading] = []
         self._waiting: dict[str, int] = {}
         self._store_up = False
@@ -130,6 +132,13 @@ class Meters:
             "tool",
             "1 while the upstream wants to be left alone.",
             lambda: {(tool,): 1.0 for tool in self.tools_paused()},
+        )
+        read(
+            "gauge",
+            "paused_by_people",
+            "kind",
+            "Tools, tenants, workflows and lanes that people paused.",
+            lambda: {(kind,): float(count) for kind, count in self.paused_by_people().items()},
         )
         read(
             "counter",

@@ -1,6 +1,6 @@
 """An admin port on loopback, over a process and a store that say what a test tells them to."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -24,6 +24,7 @@ class Process:
     reloads: int = 0
     asked: list[tuple[str, str, RawHeaders, bytes]] = field(default_factory=list)
     explain_raises: Exception | None = None
+    decisions: list[tuple[str, str, str, dict[str, object]]] = field(default_factory=list)
 
     def not_ready(self) -> Sequence[str]:
         return self.reasons
@@ -41,6 +42,12 @@ class Process:
         self.reloads += 1
         return self.next_reload
 
+    def tools(self) -> Sequence[str]:
+        return ["crm", "email"]
+
+    def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
+        self.decisions.append((what, by, why, dict(about)))
+
 
 @dataclass
 class Store:
@@ -48,6 +55,7 @@ class Store:
 
     items: dict[str, list[Item]] = field(default_factory=dict)
     look: Callable[[], Awaitable[None]] | None = None
+    halts: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict)
 
     async def leases(self) -> Sequence[Item]:
         return await self._see("leases")
@@ -57,6 +65,20 @@ class Store:
 
     async def unknown(self) -> Sequence[Item]:
         return await self._see("unknown")
+
+    async def pauses(self) -> Sequence[Item]:
+        return await self._see("pauses")
+
+    async def budgets(self) -> Sequence[Item]:
+        return await self._see("budgets")
+
+    async def halt(self, kind: str, name: str, by: str, why: str, after_ms: int) -> None:
+        await self._see("pauses")
+        self.halts[kind, name] = (by, why, after_ms)
+
+    async def resume(self, kind: str, name: str) -> bool:
+        await self._see("pauses")
+        return self.halts.pop((kind, name), None) is not None
 
     async def _see(self, what: str) -> Sequence[Item]:
         if self.look is not None:

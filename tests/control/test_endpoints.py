@@ -206,9 +206,7 @@ async def test_a_reload_that_was_refused_tells_every_problem(port: Port) -> None
     assert told["problems"] == ["sidecar.yaml:1:1: one", "x.yaml:2:2: two"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/nothing", "/approvals/1/approve", "/pause", "/resume", "/unknown/1/resolve"]
-)
+@pytest.mark.parametrize("path", ["/", "/nothing", "/approvals/1/approve", "/unknown/1/resolve"])
 async def test_what_does_not_exist_is_a_problem(port: Port, path: str) -> None:
     status, told, response = await port.change(path)
     assert (status, told["code"], told["type"]) == (404, "not-found", "urn:sidecar:not-found")

@@ -362,3 +362,52 @@ def test_what_the_route_says_arrives_in_the_claim() -> None:
     explicit = derive(Matched(taken, view(call(headers=JSON | {"Idempotency-Key": "k"}), BODY)))
     assert explicit.intent is not None
     assert explicit.intent.window_ms == 9
+
+
+def group_key(template: str, method: str, url: str, body: bytes, **options: object) -> str:
+    spec = IntentSpec(Template.parse(template), "ignore", until="window", group="deal.close")
+    return key(spec=spec, method=method, url=url, body=body, **options)
+
+
+def test_routes_of_a_group_share_an_intent_whatever_their_methods_and_shapes() -> None:
+    put = group_key("{path.id}", "PUT", "http://api.test/deals/42", b"{}")
+    post = group_key("{body.deal}", "POST", "http://api.test/close", b'{"deal": 42}')
+    assert put == post == group_key("{body.deal}", "POST", "http://api.test/close", b'{"deal": "42"}')
+    assert put != group_key("{body.deal}", "POST", "http://api.test/close", b'{"deal": 43}')
+
+
+def test_a_group_is_no_door_into_another_tool_tenant_or_account_nor_into_a_route_of_its_name() -> None:
+    def made(**options: object) -> str:
+        return group_key("{path.id}", "PUT", "http://api.test/deals/42", b"{}", **options)
+
+    named = IntentSpec(Template.parse("{path.id}"), "ignore", until="window")
+    route_named = replace(route(CRM, "deal.close", intent=named))
+    other = derive(
+        Matched(route_named, view(call("PUT", "http://api.test/deals/42", JSON), b"{}", {"id": "42"}))
+    )
+    assert other.intent is not None
+    keys = {
+        made(),
+        made(its=replace(CRM, name="erp")),
+        made(who=WHO._replace(tenant="other")),
+        made(headers={"Authorization": "Bearer other"}),
+        other.intent.key,
+    }
+    assert len(keys) == 5
+
+
+def test_what_another_door_may_have_done_is_never_sent_again_to_be_sure() -> None:
+    spec = IntentSpec(Template.parse("{path.id}"), "ignore", until="window", group="deal.close")
+    alone = replace(spec, group="")
+    its = tool(downstream=DownstreamKey("header", "Idempotency-Key", DAY_MS))
+    assert claim(alone, its=its, method="PUT").intent.resend  # type: ignore[union-attr]
+    assert not claim(spec, its=its, method="PUT").intent.resend  # type: ignore[union-attr]
+    assert not claim(spec, method="PUT").intent.resend  # type: ignore[union-attr]
+
+
+def test_parts_of_a_groups_key_cannot_be_taken_for_each_other() -> None:
+    def made(body: bytes) -> str:
+        return group_key("{body.a} {body.b}", "POST", "http://api.test/x", body)
+
+    assert made(b'{"a": "x y", "b": "z"}') != made(b'{"a": "x", "b": "y z"}')
+    assert made(b'{"a": {"k": 1, "l": 2}, "b": "z"}') == made(b'{"b": "z", "a": {"l": 2, "k": 1}}')

@@ -15,7 +15,7 @@ SERVED = Outcome("completed", status=200)
 
 async def until_paused(gate: Gate, paused: bool = True) -> None:
     async with asyncio.timeout(10):
-        while ("crm" in gate.paused) != paused:
+        while ("pause:crm" in gate.paused) != paused:
             await asyncio.sleep(0.005)
 
 
@@ -34,7 +34,7 @@ async def test_every_sidecar_hears_of_a_pause_and_of_its_end(open_gate: Open) ->
 async def test_a_sidecar_that_starts_later_knows_of_a_pause(open_gate: Open) -> None:
     await (await open_gate()).turned_away(claim("c1"), 60_000)
     late = await open_gate()
-    assert late.paused == {"crm"}
+    assert late.paused == {"pause:crm"}
     no = await refused(late, claim("read", wait_ms=100))
     assert (no.code, no.blocked_by) == ("tool-paused", "pause:crm")
     assert no.retry_after_ms is not None

@@ -35,6 +35,7 @@ CONTRACT = {
     "interceptions_total": {"host", "result"},
     "log_lines_dropped_total": set(),
     "tool_paused": {"tool"},
+    "paused_by_people": {"kind"},
 }
 
 
@@ -52,6 +53,7 @@ def busy() -> Meters:
             route.ended(story)
     meters.queued("acme")
     meters.tools_paused = lambda: {"hubspot"}
+    meters.paused_by_people = lambda: {"tool": 1}
     meters.ungated("hubspot", "store-down")
     meters.intercepted("api.hubapi.com", "ca-rejected")
     meters.store_seconds("admit", 0.0003)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from sidecar.core.compile.budgets import doubt_budgets
+from sidecar.core.compile.groups import doubt_groups
 from sidecar.core.compile.tool import ToolPart, Written
 from sidecar.core.config import Process
 from sidecar.core.document import Path
@@ -54,6 +56,8 @@ def _tool(tool: ToolPart, process: Process) -> None:
                 f"route '{written.route.name}' costs nothing: neither it, its tool nor a tenant has a 'rate'"
             )
             _warn(report, (*written.path, "cost"), message)
+    doubt_groups(report, tool.routes)
+    doubt_budgets(report, tool.file, tool.routes)
     paths = {id(written.route): written.path for written in tool.routes}
     for route, earlier in unreachable([written.route for written in tool.routes]):
         message = f"route '{route.name}' can never match; '{earlier.name}' before it takes all its calls"

@@ -9,6 +9,8 @@ from typing import Final, Literal, TypeVar
 from sidecar.core import route as run
 from sidecar.core.claim import Rate
 from sidecar.core.client import Client, pattern
+from sidecar.core.compile.budgets import budgets
+from sidecar.core.compile.groups import check_group
 from sidecar.core.condition import Condition
 from sidecar.core.config import Process
 from sidecar.core.cost import Cost
@@ -166,6 +168,7 @@ def _route(
     gated = lane.name in ("write", "high_risk")
     locks = _locks(report, path, file, parameters, f"{tool.name}:{{path}}" if gated else "")
     intent = _intent(report, path, file, parameters, gated)
+    check_group(report, path, file)
     rates = (
         tool.rates if file.rate is None else (*tool.rates, Rate(f"route:{tool.name}:{file.name}", *file.rate))
     )
@@ -189,6 +192,7 @@ def _route(
         locks=locks,
         cost=cost,
         intent=intent,
+        guards=budgets(report, path, file, head, parameters),
         store=store,
         resolve=None if file.unknown.resolve == "probe" else file.unknown.resolve,
         quarantine=file.unknown.quarantine or ("resolved" if lane.name == "high_risk" else "deadline"),
@@ -229,8 +233,9 @@ def _intent(
         key=key,
         explicit=written.explicit or ("trust" if written.key is None else "ignore"),
         scope=written.scope,
-        until=written.until,
+        until=written.until or ("window" if written.group else None),
         window_ms=written.window or (own.window_ms if written.key is None else WRITTEN_WINDOW_MS),
+        group=written.group or "",
     )
 
 

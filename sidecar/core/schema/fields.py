@@ -109,6 +109,13 @@ def _lease(value: str) -> int:
     return ms
 
 
+def _budget_window(value: str) -> int:
+    ms = units.duration_ms(value)
+    if not 60_000 <= ms <= 90 * 86_400_000:
+        raise ValueError("must be from 1m to 90d")
+    return ms
+
+
 def _store_url(value: str) -> str:
     if value != "embedded" and not value.startswith(
         ("redis://", "rediss://", "unix://", "redis+", "rediss+")
@@ -161,6 +168,17 @@ CapOrAuto = Annotated[
     ),
 ]
 """A number, or the least and the most of a cap that finds its own."""
+Amount = Annotated[
+    str,
+    reader(
+        _pattern(r"[0-9]{1,16}(\.[0-9]{1,9})?", "is not an amount; write a number like 500000 or 5000.00")
+    ),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}),
+]
+"""As written: how many decimals it may have is said beside it."""
+Decimals = Annotated[
+    int, reader(_whole(0, 9)), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 9})
+]
 KeyLength = Annotated[
     int, reader(_whole(16, 255)), WithJsonSchema({"type": "integer", "minimum": 16, "maximum": 255})
 ]
@@ -174,6 +192,8 @@ Wait = Annotated[
 """Milliseconds, zero included."""
 Duration = Annotated[int, reader(_some_time), _described("duration", _DURATION, "500ms", "30s", "10m", "24h")]
 """Milliseconds, never zero."""
+BudgetWindow = Annotated[int, reader(_budget_window), _described("duration", _DURATION, "1h", "24h", "30d")]
+"""Milliseconds: long enough for the buckets that it is cut into."""
 Lease = Annotated[int, reader(_lease), _described("duration", _DURATION, "15s")]
 """Milliseconds: long enough to be renewed in time, short enough to wait for."""
 StoreUrl = Annotated[str, reader(_store_url), _described("URL", r".+", "embedded", "redis://localhost:6379")]

@@ -5,7 +5,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BeforeValidator
 
 from sidecar.core.schema.fields import (
+    Amount,
+    BudgetWindow,
     CapOrAuto,
+    Decimals,
     Duration,
     ErrorStatus,
     FieldName,
@@ -105,17 +108,54 @@ LockOrKey = Annotated[
 ]
 
 
+class Budget(Fields):
+    """What calls may sum up to in a window, by an amount that each of them names."""
+
+    amount: Text | None = field(
+        None,
+        "One field, like `{body.amount}`: a number, or a list that is summed. A route may name another.",
+    )
+    limit: Amount = needed("The most that they may sum up to, in the unit of the amounts.")
+    window: BudgetWindow = needed("In any stretch of this length: `24h`.")
+    decimals: Decimals = field("0", "How many decimals amounts may have. More is refused, and never rounded.")
+    per: Literal["tenant", "workflow", "run", "global"] = field("tenant", "Whose calls are summed together.")
+    key: Text | None = field(
+        None, "A template; each of its values has a sum of its own: `{body.currency}`. Default: one sum."
+    )
+
+
+class BudgetUse(Fields):
+    """A budget that a route's calls count in. A bare text is its name."""
+
+    budget: Name = needed("Which, by its name in `budgets`.")
+    amount: Text | None = field(None, "Instead of the budget's.")
+
+
+BudgetOrName = Annotated[
+    BudgetUse,
+    BeforeValidator(
+        lambda value: {"budget": value} if isinstance(value, str) else value,
+        json_schema_input_type=str | BudgetUse,
+    ),
+]
+
+
 class Intent(Fields):
     """What makes two calls the same."""
 
     key: Text | None = field(None, "A template. Default: method, path, query and canonical body.")
+    group: Name | None = field(
+        None,
+        "Routes of one group share their intents: what was done by one door is not done again by another. "
+        "Needs a `key`, which must come to the same text at each of them.",
+    )
     window: Duration | None = field(
         None, "How long a twin is a duplicate. Default: `10m` with a `key`, else `60s`."
     )
     until: Literal["change", "window"] | None = field(
         None,
         "`change`: a twin is a duplicate while its entities are unchanged. `window`: for the whole window. "
-        "Default: `change` for PUT, PATCH and DELETE, else `window`.",
+        "Default: `change` for PUT, PATCH and DELETE without a `group`, else `window`.",
     )
     scope: Literal["tenant", "workflow", "run"] = field("tenant", "Among whom a twin is a twin.")
     explicit: Literal["trust", "ignore", "require"] | None = field(
@@ -183,6 +223,7 @@ class Route(Fields):
         "What a call takes of its rates: a number, or one field, like `{body.inputs}`: a list counts its elements, "
         "a number counts itself. It takes one slot of a cap all the same. Default: 1.",
     )
+    budgets: tuple[BudgetOrName, ...] = field([], "Budgets that its calls count in, by name.")
     unknown: Unknown = field({}, "What becomes of a call whose outcome nobody knows.")
     store: Kept = field({}, "Which answers are stored, and replayed to a twin.")
     timeout: Duration | None = field(None, "Instead of the tool's.")
@@ -222,6 +263,9 @@ class ToolFile(Fields):
         None,
         "How many calls, by their cost, may go in any period of that length, across the fleet: `100 per 10s`. They "
         "may all come at once. A call that was not sent gives back what it took.",
+    )
+    budgets: dict[Name, Budget] = field(
+        {}, "What calls may sum up to, by an amount that they name; for the routes that count in them."
     )
     credential: Texts = field(
         ["header:Authorization", "header:X-Api-Key"],
