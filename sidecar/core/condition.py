@@ -97,6 +97,32 @@ class Condition:
                 "reads with the types that the API documents.",
             ) from None
 
+    def value(self, read: Callable[[str], object]) -> object:
+        """What it comes to.  Raises ValueError where a field is missing, or the values do not fit."""
+        try:
+            return self._run({name: read(name) for name in self.names})
+        except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, Refusal) as error:
+            raise ValueError(f"`{self.text}` has no value: {error}") from None
+
+    def says(self, read: Callable[[str], object]) -> bool | None:
+        """Whether it is true, where a wrong no would do harm: None unless that can be told without doubt.
+
+        A number and the same number as text are equal here, since a form knows only text.
+        """
+        try:
+            values = {name: read(name) for name in self.names}
+        except Refusal:
+            return None
+        said: list[object] = []
+        for given in (values, {name: _numbers(value) for name, value in values.items()}):
+            try:
+                said.append(self._run(given))
+            except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError):
+                said.append(None)
+        if any(word is True for word in said):
+            return True
+        return False if any(word is False for word in said) else None
+
     def __reduce__(self) -> tuple[Callable[[str, frozenset[str]], "Condition"], tuple[str, frozenset[str]]]:
         return Condition.parse, (self.text, frozenset(self.names))  # a program does not travel, its text does
 

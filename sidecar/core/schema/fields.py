@@ -155,6 +155,9 @@ CapOrAuto = Annotated[
     ),
 ]
 """A number, or the least and the most of a cap that finds its own."""
+Attempts = Annotated[
+    int, reader(_whole(1, 10)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10})
+]
 KeyLength = Annotated[
     int, reader(_whole(16, 255)), WithJsonSchema({"type": "integer", "minimum": 16, "maximum": 255})
 ]
@@ -232,6 +235,9 @@ Status = Annotated[
 ]
 ErrorStatus = Annotated[
     int, reader(_whole(400, 599)), WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})
+]
+AnswerStatus = Annotated[
+    int, reader(_whole(200, 599)), WithJsonSchema({"type": "integer", "minimum": 200, "maximum": 599})
 ]
 Method = Annotated[
     str,
