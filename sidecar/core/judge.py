@@ -11,7 +11,8 @@
 | every other 5xx | unknown | ``outcome-unknown`` |
 
 An unknown 5xx was answered all the same, so the upstream is done with the request and its entities need no
-quarantine, except where the route says that only a person may lift it (``quarantine: resolved``).
+quarantine, except where the route says that only a resolution may lift it (``quarantine: resolved``): the claim says
+so, and the store sees to it.
 """
 
 from email.utils import parsedate_to_datetime
@@ -92,7 +93,6 @@ def _unwell(matched: Matched, status: int, headers: Headers) -> Outcome:
         "unknown",
         status=status,
         changed=True,
-        over=route.quarantine != "resolved",
         why=f"status {status}",
         retain_ms=route.store.retention_ms,
     )

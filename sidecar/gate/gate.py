@@ -31,6 +31,7 @@ from sidecar.gate.link import StoreAway, Words
 from sidecar.gate.observer import Nobody, Observer
 from sidecar.gate.patience import Patience
 from sidecar.gate.store import Store
+from sidecar.gate.unknowns import Unknowns
 from sidecar.gate.waiting import Waiting
 from sidecar.tasks import spawn
 
@@ -62,6 +63,8 @@ class Gate:
         self.paused: AbstractSet[str] = self._store.paused_tools
         """Tools that the fleet leaves alone, or tries with one call: no call to them is free."""
         self._waiting = Waiting()
+        self.unknowns = Unknowns(self._store, self._waiting)
+        """What nobody can tell the outcome of, and how that is found out."""
         self._keeper = Keeper(self._store, self._waiting, lease_ms, self._lost)
         self._keeping: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()

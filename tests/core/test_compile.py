@@ -427,8 +427,10 @@ TOOL: list[tuple[str, str]] = [
     ),
     (
         ROUTE + "    unknown: {resolve: probe}",
-        "8:24: unknown.resolve of route 'deal.update': 'probe' needs 'unknown.probe' beside it: a 'path' to ask, "
-        "and 'applied', what its answer must say",
+        (
+            "8:24: unknown.resolve of route 'deal.update': 'probe' needs 'unknown.probe' beside it: a 'path' to ask, "
+            "and 'applied', what its answer must say"
+        ),
     ),
     (
         ROUTE + "    unknown: {probe: {path: /a}}",
@@ -440,8 +442,10 @@ TOOL: list[tuple[str, str]] = [
     ),
     (
         ROUTE + "    unknown: {probe: {path: /a, aplied: a}}",
-        "8:22: missing field 'applied' in unknown.probe of route 'deal.update'|8:33: unknown field 'aplied' in "
-        "unknown.probe of route 'deal.update'; did you mean 'applied'?",
+        (
+            "8:22: missing field 'applied' in unknown.probe of route 'deal.update'|8:33: unknown field 'aplied' in "
+            "unknown.probe of route 'deal.update'; did you mean 'applied'?"
+        ),
     ),
     (
         ROUTE + "    unknown: {resolve: hold, probe: {path: /a, applied: 'answer.status == 200'}}",
@@ -453,8 +457,10 @@ TOOL: list[tuple[str, str]] = [
     ),
     (
         ROUTE + "    unknown: {probe: {path: a, applied: 'answer.status == 200'}}",
-        "8:29: unknown.probe.path of route 'deal.update': 'a' is no target; begin with '/', and write no space, '#' "
-        "or '\\'",
+        (
+            "8:29: unknown.probe.path of route 'deal.update': 'a' is no target; begin with '/', and write no space, '#' "
+            "or '\\'"
+        ),
     ),
     (
         ROUTE + "    unknown: {probe: {path: '/{pth.id}', applied: 'answer.status == 200'}}",
@@ -462,13 +468,17 @@ TOOL: list[tuple[str, str]] = [
     ),
     (
         ROUTE + "    unknown: {probe: {path: /a, applied: 'answr.status == 200'}}",
-        "8:42: unknown.probe.applied of route 'deal.update': unknown name 'answr' in the condition; it may read "
-        "answer, body, header, host, method, path, query, run, tenant, workflow",
+        (
+            "8:42: unknown.probe.applied of route 'deal.update': unknown name 'answr' in the condition; it may read "
+            "answer, body, header, host, method, path, query, run, tenant, workflow"
+        ),
     ),
     (
         ROUTE + "    unknown: {probe: {path: /a, applied: 'body.a == 1'}}",
-        "8:42: unknown.probe.applied of route 'deal.update': 'body.a == 1' reads nothing of the answer; write what "
-        "'answer' must say",
+        (
+            "8:42: unknown.probe.applied of route 'deal.update': 'body.a == 1' reads nothing of the answer; write what "
+            "'answer' must say"
+        ),
     ),
     (
         ROUTE + "    unknown: {probe: {path: /a, applied: 'answer.status == 200', attempts: 11}}",
@@ -476,11 +486,14 @@ TOOL: list[tuple[str, str]] = [
     ),
     (
         ROUTE + "    unknown: {probe: {path: /a, applied: 'answer.status == 200', answer: {body: 'nope'}}}",
-        "8:81: unknown.probe.answer.body of route 'deal.update': unknown name 'nope' in the condition; it may read "
-        "answer, body, header, host, method, path, query, run, tenant, workflow",
+        (
+            "8:81: unknown.probe.answer.body of route 'deal.update': unknown name 'nope' in the condition; it may read "
+            "answer, body, header, host, method, path, query, run, tenant, workflow"
+        ),
     ),
     (
-        ROUTE + "    unknown: {probe: {path: /a, applied: 'answer.status == 200', answer: {headers: {X: é}}}}",
+        ROUTE
+        + "    unknown: {probe: {path: /a, applied: 'answer.status == 200', answer: {headers: {X: é}}}}",
         "8:88: unknown.probe.answer.headers.X of route 'deal.update': 'é' is no field value; write printable ASCII",
     ),
     (
