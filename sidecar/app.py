@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from time import time
@@ -87,6 +87,7 @@ class Sidecar:
         except OSError as error:
             raise StartError(f"log.decisions: {error}") from None
         parts.callback(decisions.close)
+        self._decisions = decisions
         self._meters.lines_dropped = decisions.dropped
         gate = self._gate = await self._open_store()
         self._meters.tools_paused = lambda: gate.paused
@@ -178,6 +179,9 @@ class Sidecar:
     def explain(self, method: str, url: str, headers: RawHeaders, body: bytes) -> object:
         call = Call.of_url("c0", method, url, Headers(headers))
         return explain(self._config.table, self._config.identity, call, body)
+
+    def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
+        self._decisions.decided(what, by, why, about)
 
     async def reload(self) -> Reload:
         """Read the folder again: all of it is taken, or nothing."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from sidecar.core.call import RawHeaders
+from sidecar.core.call import Answer, RawHeaders
 
 Item = Mapping[str, object]
 """One entry of a list; has an ``id``."""
@@ -48,6 +48,20 @@ class Status(Protocol):
 
     async def reload(self) -> Reload: ...
 
+    def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
+        """A person changed something: leave a line in the decision log."""
+        ...
+
+
+class Unknowns(Protocol):
+    """Outcomes that nobody can tell.  Raises Refusal ``store-unavailable``."""
+
+    async def one(self, intent: str) -> Item | None: ...
+
+    async def resolve(self, intent: str, applied: bool, answer: Answer | None) -> bool:
+        """False where there is no such thing any more."""
+        ...
+
 
 class Peek(Protocol):
     """What the store holds now.  Raises Refusal ``store-unavailable``."""
@@ -57,3 +71,6 @@ class Peek(Protocol):
     async def queues(self) -> Sequence[Item]: ...
 
     async def unknown(self) -> Sequence[Item]: ...
+
+    @property
+    def unknowns(self) -> Unknowns: ...

@@ -12,10 +12,13 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Final
+
+import orjson
 
 from sidecar.telemetry.story import Story
 
@@ -110,6 +113,17 @@ class Log:
         """Write the decision line of a story that has ended."""
         if self._decisions is not None:
             self._decisions.write(story.line(time.time()))
+
+    def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
+        """Write the line of a person's decision: who, why, and what it is about.  It is never left out: where decision
+        lines are off it goes to the process log."""
+        at = (
+            datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        )
+        line = orjson.dumps(
+            {"ts": at, "decided": what, "by": by, "why": why, **about}, option=orjson.OPT_APPEND_NEWLINE
+        )
+        (self._decisions or self._words).write(line)
 
     def dropped(self) -> int:
         """Lines of either kind that never reached their reader."""

@@ -1,6 +1,6 @@
 """An admin port on loopback, over a process and a store that say what a test tells them to."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.control.admin import Admin
 from sidecar.control.status import Item, Loaded, Reload
-from sidecar.core.call import RawHeaders
+from sidecar.core.call import Answer, RawHeaders
 from sidecar.telemetry.meters import Meters
 
 TOKEN = "correct-horse"
@@ -37,6 +37,11 @@ class Process:
             raise self.explain_raises
         return {"route": "deal.update"}
 
+    decisions: list[tuple[str, str, str, dict[str, object]]] = field(default_factory=list)
+
+    def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
+        self.decisions.append((what, by, why, dict(about)))
+
     async def reload(self) -> Reload:
         self.reloads += 1
         return self.next_reload
@@ -48,6 +53,18 @@ class Store:
 
     items: dict[str, list[Item]] = field(default_factory=dict)
     look: Callable[[], Awaitable[None]] | None = None
+    resolved: list[tuple[str, bool, Answer | None]] = field(default_factory=list)
+
+    @property
+    def unknowns(self) -> "Store":
+        return self
+
+    async def one(self, intent: str) -> Item | None:
+        return next((item for item in await self._see("unknown") if item["id"] == intent), None)
+
+    async def resolve(self, intent: str, applied: bool, answer: Answer | None) -> bool:
+        self.resolved.append((intent, applied, answer))
+        return True
 
     async def leases(self) -> Sequence[Item]:
         return await self._see("leases")
@@ -81,8 +98,10 @@ class Port:
         async with self.client.request(method, self.url + path, **options) as response:
             return response.status, await response.json(content_type=None), response
 
-    async def change(self, path: str) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
-        return await self.ask("POST", path, headers={"Authorization": f"Bearer {TOKEN}"})
+    async def change(
+        self, path: str, json: object = None
+    ) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
+        return await self.ask("POST", path, headers={"Authorization": f"Bearer {TOKEN}"}, json=json)
 
 
 @pytest.fixture

@@ -458,8 +458,8 @@ TOOL: list[tuple[str, str]] = [
     (
         ROUTE + "    unknown: {probe: {path: a, applied: 'answer.status == 200'}}",
         (
-            "8:29: unknown.probe.path of route 'deal.update': 'a' is no target; begin with '/', and write no space, '#' "
-            "or '\\'"
+            "8:29: unknown.probe.path of route 'deal.update': 'a' is no target; begin with '/', and write no space, "
+            "'#' or '\\'"
         ),
     ),
     (
