@@ -260,7 +260,7 @@ def _stood_at(claim: Claim, reply: list[Any]) -> str:
 def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:
     """The arguments of ``settle`` from ``ending`` on."""
     ending = outcome.record if outcome.kind == "completed" else outcome.kind
-    note, answer = outcome.why, b""
+    note, answer = "partial" if outcome.partial else outcome.why, b""
     if ending == "answer" and outcome.answer is not None:
         try:
             answer = answers.pack(outcome.answer)
