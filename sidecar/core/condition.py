@@ -37,6 +37,9 @@ LONGEST: Final = 4096
 _BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*(\w+)\s*,")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})(\.\d{1,17})?", re.ASCII)
 
+_FAILS: Final = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError)
+"""What an expression raises that lacks a field, or whose values do not fit it."""
+
 
 class Condition:
     """A compiled expression; ``names`` are the variables it reads."""
@@ -98,10 +101,17 @@ class Condition:
             ) from None
 
     def value(self, read: Callable[[str], object]) -> object:
-        """What it comes to.  Raises ValueError where a field is missing, or the values do not fit."""
+        """What it comes to.  Raises ValueError where a field is missing, or the values do not fit.
+
+        What the call says may be text where the answer has a number, since a form knows only text.
+        """
         try:
-            return self._run({name: read(name) for name in self.names})
-        except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, Refusal) as error:
+            values = {name: read(name) for name in self.names}
+            try:
+                return self._run(values)
+            except _FAILS:
+                return self._run({n: v if n == "answer" else _numbers(v) for n, v in values.items()})
+        except (*_FAILS, Refusal) as error:
             raise ValueError(f"`{self.text}` has no value: {error}") from None
 
     def says(self, read: Callable[[str], object]) -> bool | None:
@@ -117,7 +127,7 @@ class Condition:
         for given in (values, {name: _numbers(value) for name, value in values.items()}):
             try:
                 said.append(self._run(given))
-            except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError):
+            except _FAILS:
                 said.append(None)
         if any(word is True for word in said):
             return True

@@ -16,7 +16,7 @@ from sidecar.core.template import Template
 from tests.core import calls
 
 JSON = Headers([(b"Content-Type", b"application/json"), (b"X-Total", b"1")])
-FILLED = {"data": [{"id": "re_1", "amount": 40, "charge": "ch_1"}]}
+FILLED = {"data": [{"id": "re_1", "amount": 40, "charge": "ch_1", "ref": "77"}]}
 
 
 def condition(text: str) -> Condition:
@@ -79,12 +79,18 @@ def test_an_answer_that_says_both_says_nothing() -> None:
         (AnswerSpec(), 200, orjson.dumps(FILLED)),
         (AnswerSpec(201, body=condition("answer.body.data[0].id")), 201, b'"re_1"'),
         (AnswerSpec(body=condition("{'id': answer.body.data[0].id}")), 200, b'{"id":"re_1"}'),
+        (
+            AnswerSpec(body=condition("answer.body.data.filter(r, r.amount == body.amount)[0].ref")),
+            200,
+            b'"77"',  # 40 is "40" of a form, and what is text in the answer stays text
+        ),
     ],
 )
 def test_a_retry_gets_the_probes_answer_or_one_made_of_it(
     answer: AnswerSpec, status: int, body: bytes
 ) -> None:
-    _, made = spec(answer=answer).found(calls.view(), 200, JSON, orjson.dumps(FILLED))
+    asked = calls.view(calls.call(headers=calls.FORM), b"amount=40")
+    _, made = spec(answer=answer).found(asked, 200, JSON, orjson.dumps(FILLED))
     assert made is not None
     assert (made.status, made.body) == (status, body)
 
