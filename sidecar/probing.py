@@ -50,9 +50,19 @@ class Prober:
         try:
             if claim.tool in self.gate.paused:
                 raise _still(no, "The upstream asked to be left alone, so it could not be asked.", SOON_MS)
-            await self._await_turn(_Asking(self, matched, probe, claim, departures, no, story))
+            await self._take_turn(_Asking(self, matched, probe, claim, departures, no, story))
         finally:
             story.probe_s += monotonic() - began_s
+
+    async def _take_turn(self, asking: "_Asking") -> None:
+        try:
+            await self._await_turn(asking)
+        except _Unresolved as unresolved:
+            asking.let_go(asking.probe.backoff_ms)
+            raise unresolved.no from None
+        except BaseException:  # the agent hung up, or the store is away
+            asking.let_go(0)
+            raise
 
     async def _await_turn(self, asking: "_Asking") -> None:
         claim = asking.claim
@@ -89,31 +99,31 @@ class _Asking:
         self._lease = prober.gate.ungated(claim, "probe")
         self._upstream = prober.upstream
         self._matched = matched
-        self._probe = probe
+        self.probe = probe
+        self._holds = False
+        """It has the right to ask, or may have."""
         self._departures = departures
         self._story = story
 
     async def turn(self, pause_ms: int = 0) -> Turn:
         """The right to ask, for as long as an attempt after ``pause_ms`` takes."""
-        return await self._unknowns.probe(self.claim, pause_ms + self._probe.hold_ms, self._probe.lag_ms)
+        self._holds = True
+        turn = await self._unknowns.probe(self.claim, pause_ms + self.probe.hold_ms, self.probe.lag_ms)
+        self._holds = turn.word == "mine"
+        return turn
 
-    async def ask(self, turn: Turn, ends_s: float) -> None:
-        """Ask until it can be told, a bounded number of times; then nobody does for a while."""
-        try:
-            await self._ask(turn, ends_s)
-        except _Unresolved as unresolved:
-            spawn(self._let_go(self._probe.backoff_ms), "let another ask later")
-            raise unresolved.no from None
-        except BaseException:  # the agent hung up, or the store is away
-            spawn(self._let_go(0), "let another ask")
-            raise
+    def let_go(self, rest_ms: int) -> None:
+        """Another may ask, after ``rest_ms``."""
+        if self._holds:
+            spawn(self._let_go(rest_ms), "let another ask")
 
     async def _let_go(self, rest_ms: int) -> None:
         with suppress(Refusal):  # the store is away: the right to ask ends with its time
             await self._unknowns.unprobe(self.claim, rest_ms)
 
-    async def _ask(self, turn: Turn, ends_s: float) -> None:
-        probe = self._probe
+    async def ask(self, turn: Turn, ends_s: float) -> None:
+        """Ask until it can be told, a bounded number of times."""
+        probe = self.probe
         for attempt in range(1, probe.attempts + 1):
             try:
                 found, answer = await self._heard()
@@ -139,10 +149,10 @@ class _Asking:
     def _pause_ms(self, attempt: int, turn: Turn, found: Found, ends_s: float) -> int:
         """Before the next attempt; zero where there is none.  The last one waits until "not applied" would count, if
         the caller has the patience."""
-        left = self._probe.attempts - attempt
+        left = self.probe.attempts - attempt
         if not left:
             return 0
-        pause_ms = self._probe.pause_ms(attempt)
+        pause_ms = self.probe.pause_ms(attempt)
         early_ms = turn.ms if found == "not_applied" else 0
         if left == 1 and pause_ms < early_ms <= (ends_s - monotonic()) * 1000:
             return early_ms
@@ -159,7 +169,7 @@ class _Asking:
 
     async def _heard(self) -> tuple[Found, Answer | None]:
         """What one attempt finds.  Raises Unclear where there is no answer to judge."""
-        probe, (route, view) = self._probe, self._matched
+        probe, (route, view) = self.probe, self._matched
         try:
             target = probe.path.target(view)
             request = self._departures.asking(route.tool, view.call, probe.method, target, probe.timeout_ms)
