@@ -27,6 +27,8 @@ from sidecar.telemetry.story import Story
 LARGEST_BYTES: Final = 1024 * 1024
 """Of a probe's answer; a larger one tells nothing."""
 SOON_MS: Final = 1000
+LATE_S: Final = 0.05
+"""After another's right to ask has ended."""
 
 
 class Unclear(Exception):
@@ -71,13 +73,13 @@ class Prober:
             if turn.word == "mine":
                 await asking.ask(turn, ends_s)
                 return
-            left_s = min(ends_s - monotonic(), turn.ms / 1000)
+            left_s = ends_s - monotonic()
             if turn.word == "lately" or left_s <= 0:
                 asked = (
                     "was asked a moment ago and could not tell" if turn.word == "lately" else "is being asked"
                 )
                 raise _still(asking.no, f"The upstream {asked} whether it took effect.", turn.ms)
-            await self.gate.unknowns.heard(claim, left_s)
+            await self.gate.unknowns.heard(claim, min(left_s, turn.ms / 1000 + LATE_S))
 
 
 class _Asking:

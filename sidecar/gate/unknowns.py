@@ -1,5 +1,6 @@
 """Unknown outcomes in the store: who asks the upstream about one, and what it turns out to be."""
 
+from contextlib import suppress
 from typing import Any, Final
 
 from sidecar.core.call import Answer
@@ -43,7 +44,8 @@ class Unknowns:
         """Say what an unknown attempt did; ``fence``: only this one.  False where there is no such thing."""
         ending, packed = "done" if applied else "free", b""
         if applied and answer is not None:
-            ending, packed = "answer", answers.pack(answer)
+            with suppress(ValueError):  # it cannot be kept as it is: then it is only known that it was done
+                ending, packed = "answer", answers.pack(answer)
         reply = await self._run("resolve", intent, str(fence or ""), ending, "", packed)
         more = reply[1]
         while more:
