@@ -31,6 +31,7 @@ from sidecar.core.refusal import Refusal, verdict
 from sidecar.core.route import Route
 from sidecar.core.table import Matched
 from sidecar.ports import Agent, Gate, Lease, Upstream, UpstreamAnswer
+from sidecar.probing import Prober
 from sidecar.telemetry.meters import Meters, RouteMeters
 from sidecar.telemetry.story import UNMATCHED, Story
 
@@ -44,6 +45,8 @@ BUG: Final = (
     "The sidecar failed in a way it should not have; its log has the details under this call's id. Whether the "
     "call had an effect is not known from here. Assume neither; look at the record before trying again."
 )
+MOST_LOOKS: Final = 3
+"""How often one call finds out what an earlier attempt did: others may try, and fail, between its answer and ours."""
 CONNECT_MS: Final = 10_000
 """A tunnel's upstream may take this long to accept; after that the agent's own client decides."""
 
@@ -56,6 +59,7 @@ class Pipeline:
     ) -> None:
         self.gate = gate
         self.upstream = upstream
+        self.prober = Prober(gate, upstream)
         self.meters = meters
         self.tell = tell
         self.draining = False
@@ -97,7 +101,7 @@ class Pipeline:
         self._begin(story, matched.route)
         claim = story.claim = derive(matched)
         free = claim.empty and not self.gate.paused
-        held = self.gate.free if free else await self._admit(matched.route, claim, story)
+        held = self.gate.free if free else await self._admit(matched, claim, story)
         agent.waiting = False
         if isinstance(held, Replay):
             self._replay(agent, story, held)
@@ -114,7 +118,7 @@ class Pipeline:
         """Forward and settle, under a lease that sees to it that one of the two is the end."""
         answer, kept = await self._forward(agent, matched, claim, lease, body, story)
         outcome = judge(matched, answer.status, answer.headers, kept)
-        story.outcome = outcome.kind
+        story.outcome = "partial" if outcome.partial else outcome.kind
         if outcome.away_ms is not None and claim.tool:
             await self.gate.turned_away(claim, outcome.away_ms)
         await lease.settle(outcome)
@@ -128,15 +132,34 @@ class Pipeline:
         finally:
             story.read_s = monotonic() - began_s
 
-    async def _admit(self, route: Route, claim: Claim, story: Story) -> Lease | Replay:
+    async def _admit(self, matched: Matched, claim: Claim, story: Story) -> Lease | Replay:
         """The gate's answer.  Nothing was sent before it, so an agent that hangs up meanwhile ends the call."""
         if self.draining and not claim.empty:
             raise Refusal("draining", DRAINING, retry_after_ms=1000)
         began_s = monotonic()
+        route = matched.route
         try:
-            return await (self._observe(claim, story) if route.observe else self.gate.admit(claim))
+            if route.observe:
+                return await self._observe(claim, story)
+            if route.probe is not None:
+                return await self._find_out(matched, claim, story)
+            return await self.gate.admit(claim)
         finally:
             story.store_s = monotonic() - began_s
+
+    async def _find_out(self, matched: Matched, claim: Claim, story: Story) -> Lease | Replay:
+        """The gate's answer; where that is that nobody can tell what an earlier attempt did, the upstream is asked."""
+        unknown: Refusal | None = None
+        for _ in range(MOST_LOOKS):
+            try:
+                return await self.gate.admit(claim)
+            except Refusal as no:
+                if no.code != "outcome-unknown":
+                    raise
+                unknown = no
+            await self.prober.look(matched, claim, self.departures, unknown, story)
+        assert unknown is not None
+        raise unknown
 
     async def _observe(self, claim: Claim, story: Story) -> Lease | Replay:
         """What the gate would say, told and not obeyed: the call goes on, without a grant where none was to be had."""

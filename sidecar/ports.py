@@ -11,6 +11,7 @@ from sidecar.core.call import Answer, Call, Headers, RawHeaders
 from sidecar.core.claim import Claim, Replay
 from sidecar.core.outbound import Outbound
 from sidecar.core.outcome import Outcome
+from sidecar.core.probe import Turn
 
 T = TypeVar("T")
 
@@ -92,7 +93,34 @@ class Lease(Protocol):
         ...
 
 
+class Unknowns(Protocol):
+    """Unknown outcomes: who asks the upstream about one, and what it turns out to be.
+
+    Everything here raises Refusal ``store-unavailable``.
+    """
+
+    async def probe(self, claim: Claim, hold_ms: int, lag_ms: int) -> Turn:
+        """Whether the claim's call may ask what an earlier attempt of its intent did, for ``hold_ms``; asked again, it
+        begins anew."""
+        ...
+
+    async def heard(self, claim: Claim, longest_s: float) -> None:
+        """Until another call has done asking, or it is worth a look, or ``longest_s`` has passed."""
+        ...
+
+    async def unprobe(self, claim: Claim, rest_ms: int) -> None:
+        """It asks no more; nobody does for ``rest_ms``."""
+        ...
+
+    async def resolve(self, intent: str, applied: bool, answer: Answer | None, fence: int = 0) -> bool:
+        """Say what an unknown attempt did; ``fence``: only this one.  False where there is no such thing."""
+        ...
+
+
 class Gate(Protocol):
+    @property
+    def unknowns(self) -> Unknowns: ...
+
     @property
     def free(self) -> Lease:
         """The lease of a claim that asks for nothing."""

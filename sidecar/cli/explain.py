@@ -116,12 +116,14 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
         yield "lock", lock
     if told.intent_key:
         yield "intent", f"{told.intent_kind}: {told.intent}"
-        resend = "sent again" if told.resend else "held"
+        resend = "looked for" if told.probe else "sent again" if told.resend else "held"
         until = " or until a change" if told.until == "change" else ""
         yield (
             "",
             f"a twin within {_time(told.window_ms)}{until} is a duplicate; an unknown outcome is {resend}",
         )
+        if told.probe:
+            yield "probe", told.probe
     for cap in told.caps:
         yield "cap", f"{cap.name} {_limit(cap)}"
         for least in cap.mins if isinstance(cap, Cap) else ():

@@ -1,20 +1,25 @@
 """The endpoints of the admin port, in one table."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from importlib import import_module
+from typing import TypeVar
 
 import orjson
 from aiohttp import web
 
 from sidecar import __version__
 from sidecar.control.answers import Fault, instant, listed, problems, said
+from sidecar.control.asked import body_of, decision
 from sidecar.control.auth import changing, guard
 from sidecar.control.status import Gate, Item, Loaded, Reload, Status
 from sidecar.control.switch import Switch
+from sidecar.control.unknowns import id_of, missing, verdict_of
 from sidecar.core.call import RawHeaders
 from sidecar.core.refusal import Refusal
 from sidecar.telemetry.meters import Meters
+
+T = TypeVar("T")
 
 PEEK_S = 3.0
 """How long the store may take to be looked into; probes and people give up after a few seconds."""
@@ -48,6 +53,7 @@ class _Endpoints:
             "/leases": self.leases,
             "/queues": self.queues,
             "/unknown": self.unknown,
+            "/unknown/{id}": self.unknown_one,
             "/approvals": self.approvals,
             "/runs": self.runs,
             "/pauses": self.pauses,
@@ -58,6 +64,7 @@ class _Endpoints:
             ("POST", "/reload"): self.reload,
             ("POST", "/pause"): switch.pause,
             ("POST", "/resume"): switch.resume,
+            ("POST", "/unknown/{id}/resolve"): self.resolve,
         }
 
     async def healthz(self, _request: web.Request) -> web.Response:
@@ -113,6 +120,29 @@ class _Endpoints:
     async def budgets(self, _request: web.Request) -> web.Response:
         return listed(await _patiently(self._peek.budgets()))
 
+    async def unknown_one(self, request: web.Request) -> web.Response:
+        return said(await self._unknown(request))
+
+    async def _unknown(self, request: web.Request) -> Item:
+        text = request.match_info["id"]
+        item = await _patiently(self._peek.unknowns.one(id_of(text)))
+        if item is None:
+            raise missing(text)
+        return item
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        item = await self._unknown(request)
+        body = await body_of(request)
+        applied, answer = verdict_of(body)
+        by, why = decision(body)
+        name = str(item["id"])
+        if not await _patiently(self._peek.unknowns.resolve(name, applied, answer)):
+            raise missing(name)
+        about = {key: item.get(key, "") for key in ("tool", "route", "tenant", "workflow", "run", "call")}
+        about |= {"intent": name[:12], "applied": applied, "answer": answer is not None}
+        self._status.decided("unknown.resolve", by, why, about)
+        return said({"id": name, "applied": applied})
+
     async def approvals(self, _request: web.Request) -> web.Response:
         return listed([])  # no route can ask for one yet
 
@@ -129,7 +159,7 @@ class _Endpoints:
         return said(_reload(result), 200 if result.result == "loaded" else 422)
 
 
-async def _patiently(look: Awaitable[Sequence[Item]]) -> Sequence[Item]:
+async def _patiently(look: Awaitable[T]) -> T:
     try:
         async with asyncio.timeout(PEEK_S):
             return await look

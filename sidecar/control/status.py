@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from sidecar.core.call import RawHeaders
+from sidecar.core.call import Answer, RawHeaders
 
 Lane = Literal["read", "draft", "write", "high_risk"]
 Item = Mapping[str, object]
@@ -58,6 +58,16 @@ class Status(Protocol):
         ...
 
 
+class Unknowns(Protocol):
+    """Outcomes that nobody can tell.  Raises Refusal ``store-unavailable``."""
+
+    async def one(self, intent: str) -> Item | None: ...
+
+    async def resolve(self, intent: str, applied: bool, answer: Answer | None) -> bool:
+        """False where there is no such thing any more."""
+        ...
+
+
 class Peek(Protocol):
     """What the store holds now.  Raises Refusal ``store-unavailable``."""
 
@@ -70,6 +80,9 @@ class Peek(Protocol):
     async def pauses(self) -> Sequence[Item]: ...
 
     async def budgets(self) -> Sequence[Item]: ...
+
+    @property
+    def unknowns(self) -> Unknowns: ...
 
 
 class Gate(Peek, Protocol):

@@ -37,6 +37,9 @@ LONGEST: Final = 4096
 _BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*(\w+)\s*,")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})(\.\d{1,17})?", re.ASCII)
 
+_FAILS: Final = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError)
+"""What an expression raises that lacks a field, or whose values do not fit it."""
+
 
 class Condition:
     """A compiled expression; ``names`` are the variables it reads."""
@@ -96,6 +99,39 @@ class Condition:
                 "call do not fit it (for example a text where it compares numbers). Send the fields it "
                 "reads with the types that the API documents.",
             ) from None
+
+    def value(self, read: Callable[[str], object]) -> object:
+        """What it comes to.  Raises ValueError where a field is missing, or the values do not fit.
+
+        What the call says may be text where the answer has a number, since a form knows only text.
+        """
+        try:
+            values = {name: read(name) for name in self.names}
+            try:
+                return self._run(values)
+            except _FAILS:
+                return self._run({n: v if n == "answer" else _numbers(v) for n, v in values.items()})
+        except (*_FAILS, Refusal) as error:
+            raise ValueError(f"`{self.text}` has no value: {error}") from None
+
+    def says(self, read: Callable[[str], object]) -> bool | None:
+        """Whether it is true, where a wrong no would do harm: None unless that can be told without doubt.
+
+        A number and the same number as text are equal here, since a form knows only text.
+        """
+        try:
+            values = {name: read(name) for name in self.names}
+        except Refusal:
+            return None
+        said: list[object] = []
+        for given in (values, {name: _numbers(value) for name, value in values.items()}):
+            try:
+                said.append(self._run(given))
+            except _FAILS:
+                said.append(None)
+        if any(word is True for word in said):
+            return True
+        return False if any(word is False for word in said) else None
 
     def __reduce__(self) -> tuple[Callable[[str, frozenset[str]], "Condition"], tuple[str, frozenset[str]]]:
         return Condition.parse, (self.text, frozenset(self.names))  # a program does not travel, its text does

@@ -155,14 +155,14 @@ def _credential(tool: Tool, view: View) -> list[str]:
 def _resend(route: Route, method: str) -> tuple[bool, int]:
     """Whether an unknown outcome may be sent again, and for how long (0: while its entities are unchanged).
 
-    An upstream's memory counts from when the request reached it, and a re-send takes up to the timeout to get
-    there.
+    An upstream's memory counts from when the request reached it.  That may be a timeout before anybody noticed that
+    its outcome is unknown, from where the store counts; and a re-send takes up to a timeout to get there.
     """
-    if route.resolve == "hold" or (route.intent is not None and route.intent.group):
+    if route.resolve in ("hold", "probe") or (route.intent is not None and route.intent.group):
         return False, 0  # of a group, the attempt may have been another door's request
     downstream = route.tool.downstream
     if downstream is not None:
-        remembered_ms = downstream.retention_ms - route.tool.timeout_ms
+        remembered_ms = downstream.retention_ms - 2 * route.tool.timeout_ms
         if remembered_ms > 0:
             return True, remembered_ms
     return method in REPLACING, 0

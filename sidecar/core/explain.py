@@ -8,6 +8,7 @@ from sidecar.core.claim import AutoCap, Cap, Claim, Rate
 from sidecar.core.derive import derive, intent_text
 from sidecar.core.guard import Budget
 from sidecar.core.identity import Identities
+from sidecar.core.refusal import Refusal
 from sidecar.core.table import Matched, Table
 
 
@@ -35,6 +36,9 @@ class Explanation:
     until: str
     window_ms: int
     resend: bool
+    probe: str
+    """How a retry would look for an attempt whose outcome is unknown: method, target and condition.  Empty: it would
+    not."""
     caps: tuple[Cap | AutoCap, ...]
     rates: tuple[Rate, ...]
     budgets: tuple[Budget, ...]
@@ -85,6 +89,7 @@ def _told(matched: Matched, claim: Claim, why: str, reads_body: bool, body_limit
         until=intent.until if intent is not None else "",
         window_ms=intent.window_ms if intent is not None else 0,
         resend=intent.resend if intent is not None else False,
+        probe=_probe(matched),
         caps=claim.caps,
         rates=claim.rates,
         budgets=tuple(guard for guard in claim.guards if isinstance(guard, Budget)),
@@ -95,6 +100,17 @@ def _told(matched: Matched, claim: Claim, why: str, reads_body: bool, body_limit
         body_limit=body_limit,
         empty=claim.empty,
     )
+
+
+def _probe(matched: Matched) -> str:
+    probe = matched.route.probe
+    if probe is None:
+        return ""
+    try:
+        target = probe.path.target(matched.view)
+    except Refusal as no:
+        return f"{probe.method} {probe.path.text} cannot be asked for this call: {no.detail}"
+    return f"{probe.method} {target}; applied where {probe.applied.text}"
 
 
 def _why_opened(connect: Call) -> str:

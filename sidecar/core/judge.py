@@ -3,6 +3,7 @@
 | answer | outcome | a twin meets |
 | --- | --- | --- |
 | a status that the route stores | completed | the answer, or ``done`` where it was not kept |
+| one that says that a batch was done in part | completed, partial | the answer, or ``done`` |
 | 101, other 2xx, other 3xx | completed | ``done`` |
 | 304, 307, 308 | completed | nothing: nothing was new, or it is to be done elsewhere |
 | other 4xx, 503 with Retry-After | completed | nothing: it was not applied |
@@ -10,7 +11,8 @@
 | every other 5xx | unknown | ``outcome-unknown`` |
 
 An unknown 5xx was answered all the same, so the upstream is done with the request and its entities need no
-quarantine, except where the route says that only a person may lift it (``quarantine: resolved``).
+quarantine, except where the route says that only a resolution may lift it (``quarantine: resolved``): the claim says
+so, and the store sees to it.
 """
 
 from email.utils import parsedate_to_datetime
@@ -21,7 +23,8 @@ from typing import Final
 from sidecar.core.call import Answer, Headers
 from sidecar.core.headers import stored
 from sidecar.core.outcome import Outcome
-from sidecar.core.route import SAFE
+from sidecar.core.probe import seen
+from sidecar.core.route import SAFE, Route
 from sidecar.core.table import Matched
 
 LONGEST_RETRY_MS: Final = 3_600_000
@@ -42,6 +45,8 @@ def judge(matched: Matched, status: int, headers: Headers, body: bytes | None) -
 
 def _judged(matched: Matched, status: int, headers: Headers, body: bytes | None) -> Outcome:
     route = matched.route
+    if (status == 207 or route.partial is not None) and _partial(matched, status, headers, body):
+        return _in_part(route, status, headers, body)
     named = status in route.store.statuses
     if status >= 500 and not named:
         return _unwell(matched, status, headers)
@@ -54,6 +59,25 @@ def _judged(matched: Matched, status: int, headers: Headers, body: bytes | None)
         return Outcome("completed", "done", status, changed=changed, retain_ms=route.store.retention_ms)
     answer = Answer(status, stored(headers), body)
     return Outcome("completed", "answer", status, answer, changed, retain_ms=route.store.retention_ms)
+
+
+def _partial(matched: Matched, status: int, headers: Headers, body: bytes | None) -> bool:
+    rule = matched.route.partial
+    if rule is None:
+        return matched.view.call.method not in SAFE
+    answer = seen(status, headers, body or b"")
+    return rule.says(lambda name: answer if name == "answer" else matched.view.read(name)) is True
+
+
+def _in_part(route: Route, status: int, headers: Headers, body: bytes | None) -> Outcome:
+    """Kept whatever the route says of the status: nobody may send again what was done in part."""
+    if route.intent is None:
+        return Outcome("completed", status=status, changed=True, partial=True)
+    retain_ms = route.store.retention_ms
+    if body is None:
+        return Outcome("completed", "done", status, changed=True, retain_ms=retain_ms, partial=True)
+    answer = Answer(status, stored(headers), body)
+    return Outcome("completed", "answer", status, answer, changed=True, retain_ms=retain_ms, partial=True)
 
 
 @lru_cache(1024)
@@ -69,7 +93,6 @@ def _unwell(matched: Matched, status: int, headers: Headers) -> Outcome:
         "unknown",
         status=status,
         changed=True,
-        over=route.quarantine != "resolved",
         why=f"status {status}",
         retain_ms=route.store.retention_ms,
     )

@@ -31,6 +31,8 @@ class Outcome(NamedTuple):
     """For an unknown outcome: ``timeout``, ``reset``, ``status 500``, ``lease-lost``, ``crash``."""
     retain_ms: int = 0
     """How long a record lives that is not bounded by the intent's window (``store.retention``, unknown)."""
+    partial: bool = False
+    """Of a batch some parts were done and some were not; the answer says which, so it is kept and not sent again."""
     away_ms: int | None = None
     """The upstream turned the call away and wants to be left alone for so long; zero where it does not say."""
 

@@ -16,6 +16,7 @@ from sidecar.core.fleet import Limit, Standing
 from sidecar.core.guard import GuardSpec
 from sidecar.core.outbound import Trust
 from sidecar.core.pattern import EVERYTHING, HostPattern, PathPattern
+from sidecar.core.probe import ProbeSpec
 from sidecar.core.template import Template
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -184,16 +185,21 @@ class Route:
     guards: tuple[GuardSpec, ...] = ()
     """What must hold beside room at the places."""
     store: StoreSpec = StoreSpec()
-    resolve: Literal["hold", "resend"] | None = None
+    resolve: Literal["hold", "resend", "probe"] | None = None
     """What an unknown outcome allows; None: ``resend`` where the upstream honours our key or the method
     replaces."""
+    probe: ProbeSpec | None = None
+    """How the upstream is asked what became of an attempt; present exactly where ``resolve`` is ``probe``."""
+    partial: Condition | None = None
+    """Which answers mean that a batch was done in part; None: those with status 207."""
     quarantine: Literal["deadline", "resolved"] = "deadline"
     observe: bool = False
     """Decide and tell, never refuse or delay."""
     body_limit: int = DEFAULT_BODY_LIMIT
     """Bytes of body it will look into; past it the call is refused."""
     reads_body: bool = field(init=False)
-    """Something here looks into the body: a condition, a lock, the cost, a guard, the intent or the downstream key."""
+    """Something here looks into the body: a condition, a lock, the cost, a guard, the probe, the intent or the
+    downstream key."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads_body", self._looks_inside())
@@ -206,6 +212,10 @@ class Route:
         if self.cost is not None and self.cost.reads_body:
             return True
         if any(guard.reads_body for guard in self.guards):
+            return True
+        if self.probe is not None and self.probe.reads_body:
+            return True
+        if self.partial is not None and self.partial.reads_body:
             return True
         if self.intent is None:
             return False

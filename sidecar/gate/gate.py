@@ -32,6 +32,7 @@ from sidecar.gate.observer import Nobody, Observer
 from sidecar.gate.patience import Patience
 from sidecar.gate.pauses import packed, place_of
 from sidecar.gate.store import Store
+from sidecar.gate.unknowns import Unknowns
 from sidecar.gate.waiting import Waiting
 from sidecar.tasks import spawn
 
@@ -64,6 +65,8 @@ class Gate:
         self.paused: AbstractSet[str] = self._pauses.places
         """What is paused, by an upstream or a person; while anything is, no call is free before it was asked for."""
         self._waiting = Waiting()
+        self.unknowns = Unknowns(self._store, self._waiting)
+        """What nobody can tell the outcome of, and how that is found out."""
         self._keeper = Keeper(self._store, self._waiting, lease_ms, self._lost)
         self._keeping: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
@@ -335,7 +338,7 @@ def _stood_at(claim: Claim, reply: list[Any]) -> str:
 def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:
     """The arguments of ``settle`` from ``ending`` on."""
     ending = outcome.record if outcome.kind == "completed" else outcome.kind
-    note, answer = outcome.why, b""
+    note, answer = "partial" if outcome.partial else outcome.why, b""
     if ending == "answer" and outcome.answer is not None:
         try:
             answer = answers.pack(outcome.answer)

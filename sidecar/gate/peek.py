@@ -38,18 +38,23 @@ async def queues(store: Store) -> list[Item]:
     ]
 
 
-async def unknown(store: Store) -> list[Item]:
-    """Unknown outcomes."""
+async def unknown(store: Store, only: str = "") -> list[Item]:
+    """Unknown outcomes; ``only`` this intent's."""
     return [
         {
             "id": intent.decode(),
             "since_ms": since_ms,
             "left_ms": left_ms,
+            "running_ms": running_ms,
             "why": why.decode(),
             "call": owner.decode(),
+            "fence": fence,
+            "locks": [lock.decode().partition(":")[2] for lock in locks],
         }
         | _about(about)
-        for intent, since_ms, left_ms, why, owner, about in await _ask(store, "unknown")
+        for intent, since_ms, left_ms, why, owner, about, fence, running_ms, *locks in await _ask(
+            store, "unknown", only
+        )
     ]
 
 
@@ -89,9 +94,9 @@ def _pause(place: bytes, left_ms: int, *rest: Any) -> Item:
     return about if left_ms < 0 else about | {"left_ms": left_ms}
 
 
-async def _ask(store: Store, what: str) -> list[list[Any]]:
+async def _ask(store: Store, what: str, only: str = "") -> list[list[Any]]:
     try:
-        return (await store.run("peek", what, str(MOST)))[1:]
+        return (await store.run("peek", what, str(MOST), only))[1:]
     except StoreAway:
         raise words.away() from None
 

@@ -34,17 +34,8 @@ _BACKOFF_S = (0.02, 1.0)
 _LOOKS = 5
 """At what is paused, while it changes under our eyes; each message is heeded anyway, and the next look is soon."""
 SCRIPTS = (
-    "admit",
-    "settle",
-    "renew",
-    "leave",
-    "sweep",
-    "pause",
-    "peek",
-    "halt",
-    "resume",
-    "pauses",
-    "budgets",
+    *("admit", "settle", "renew", "leave", "sweep", "pause", "peek"),
+    *("probe", "unprobe", "resolve", "halt", "resume", "pauses", "budgets"),
 )
 
 

@@ -25,9 +25,8 @@ def refusal(claim: Claim, reply: list[Any], wait_ms: int) -> Refusal:
         case [b"unknown", since_ms, why, about]:
             return _unknown(since_ms, why.decode(), about.decode(), wait_ms)
         case [b"done", status]:
-            return Refusal(
-                "answer-not-kept", _DONE.format(status=status.decode() or "unknown"), wait_ms=wait_ms
-            )
+            text = _DONE.format(status=status.decode()) if status else _FOUND
+            return Refusal("answer-not-kept", text, wait_ms=wait_ms)
         case [b"guarded", nth, _patience_ms, *said]:
             return guards.refusal(claim, nth, said, wait_ms)
         case [b"lapsed"]:  # so late an answer to so early an ask is worth no more than none
@@ -50,6 +49,10 @@ def away(paused_s: float = 0.0) -> Refusal:
 _DONE: Final = (
     "The same call was done already (the upstream answered {status}), and its answer was not kept because it was too "
     "large or a stream. It was not sent again. Read the record to see its state, and do not repeat the call."
+)
+_FOUND: Final = (
+    "The same call was made before, and was found to have taken effect; the answer that it got is not known. It was "
+    "not sent again. Read the record to see its state, and do not repeat the call."
 )
 _REUSED: Final = (
     "This idempotency key was used before for a different request. Nothing was sent. Use a new key for a new request, "

@@ -85,6 +85,11 @@ class Meters:
             "lock_conflicts_total", "tool route", "Calls that found an entity locked by another call."
         )
         self.outcomes = count("outcomes_total", "tool outcome", "Forwarded calls, by what became of them.")
+        self.probes = count(
+            "probes_total",
+            "tool route found",
+            "Unknown outcomes that the upstream was asked about: what it said.",
+        )
         self.ungated_calls = count("ungated_calls_total", "tool why", "Calls forwarded without a grant.")
         self.in_flight = count(
             "calls_in_flight", "tool lane", "Calls that have begun and not ended.", kind="gauge"
@@ -235,7 +240,7 @@ class RouteMeters:
             for verdict in ("executed", "replayed", "joined", "refused", "gone")
         }
         self._outcomes = {
-            word: meters.outcomes.of(tool, word) for word in ("completed", "not_sent", "unknown")
+            word: meters.outcomes.of(tool, word) for word in ("completed", "partial", "not_sent", "unknown")
         }
         self._duplicates = {how: meters.duplicates.of(tool, route, how) for how in ("replayed", "joined")}
         self._queue_wait = {
@@ -273,6 +278,8 @@ class RouteMeters:
             self._outcomes[story.outcome].value += 1
         if story.upstream_s:
             self._upstream.observe(story.upstream_s)
+        if story.probe:
+            self._meters.probes.of(self._tool, self._route, story.probe).value += 1
         if story.ungated:
             if story.outcome != "not_sent":
                 self._meters.ungated(self._tool, story.ungated)

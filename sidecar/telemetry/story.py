@@ -51,6 +51,7 @@ class Story:
     outcome: str = ""
     ungated: str = ""
     would: str = ""
+    probe: str = ""
     wait_ms: int = 0
     fence: int = 0
     status: int = 0
@@ -58,6 +59,7 @@ class Story:
     read_s: float = 0.0
     store_s: float = 0.0
     upstream_s: float = 0.0
+    probe_s: float = 0.0
     total_s: float = 0.0
     overhead_s: float = 0.0
     in_flight: bool = False
@@ -86,6 +88,9 @@ class Story:
         """
         self.total_s = total_s = now_s - self.began_s
         self.overhead_s = total_s - self.upstream_s - self.read_s
+        if self.probe_s:
+            self.store_s = max(0.0, self.store_s - self.probe_s)
+            self.overhead_s = max(0.0, self.overhead_s - self.probe_s)
         if self.wait_ms:
             wait_s = self.wait_ms / 1000
             self.store_s = max(0.0, self.store_s - wait_s)
@@ -141,6 +146,10 @@ class Story:
             entry["ungated"] = self.ungated
         if self.would:
             entry["would"] = self.would
+        if self.probe:
+            entry["probe"] = self.probe
+        if self.probe_s:
+            entry["probe_ms"] = int(self.probe_s * 1e6) / 1000
         return entry
 
 

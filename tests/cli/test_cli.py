@@ -46,8 +46,8 @@ def test_a_good_folder_is_summed_up() -> None:
     assert [line.split() for line in ran.out.splitlines()] == [
         ["hubspot", "8", "routes", "api.hubapi.com"],
         ["resend", "5", "routes", "api.resend.com"],
-        ["stripe", "7", "routes", "api.stripe.com"],
-        ["good:", "3", "tools,", "20", "routes,", "3", "warnings"],
+        ["stripe", "9", "routes", "api.stripe.com"],
+        ["good:", "3", "tools,", "22", "routes,", "3", "warnings"],
     ]
     assert ran.err.count("warning: CONNECT to ") == 3
 
@@ -90,7 +90,7 @@ def test_a_program_reads_a_good_folder_as_json() -> None:
 def test_strict_takes_warnings_for_problems() -> None:
     ran = Ran("check", CONFIG, "--strict")
     assert ran.status == 1
-    assert "refused (--strict): 3 tools, 20 routes, 3 warnings" in ran.err
+    assert "refused (--strict): 3 tools, 22 routes, 3 warnings" in ran.err
 
 
 def test_the_schema_goes_to_the_terminal_or_into_two_files(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.control.admin import Admin
 from sidecar.control.status import Item, Loaded, Reload
-from sidecar.core.call import RawHeaders
+from sidecar.core.call import Answer, RawHeaders
 from sidecar.telemetry.meters import Meters
 
 TOKEN = "correct-horse"
@@ -56,6 +56,18 @@ class Store:
     items: dict[str, list[Item]] = field(default_factory=dict)
     look: Callable[[], Awaitable[None]] | None = None
     halts: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict)
+    resolved: list[tuple[str, bool, Answer | None]] = field(default_factory=list)
+
+    @property
+    def unknowns(self) -> "Store":
+        return self
+
+    async def one(self, intent: str) -> Item | None:
+        return next((item for item in await self._see("unknown") if item["id"] == intent), None)
+
+    async def resolve(self, intent: str, applied: bool, answer: Answer | None) -> bool:
+        self.resolved.append((intent, applied, answer))
+        return True
 
     async def leases(self) -> Sequence[Item]:
         return await self._see("leases")
@@ -103,8 +115,10 @@ class Port:
         async with self.client.request(method, self.url + path, **options) as response:
             return response.status, await response.json(content_type=None), response
 
-    async def change(self, path: str) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
-        return await self.ask("POST", path, headers={"Authorization": f"Bearer {TOKEN}"})
+    async def change(
+        self, path: str, json: object = None
+    ) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
+        return await self.ask("POST", path, headers={"Authorization": f"Bearer {TOKEN}"}, json=json)
 
 
 @pytest.fixture

@@ -450,9 +450,79 @@ TOOL: list[tuple[str, str]] = [
     ),
     (
         ROUTE + "    unknown: {resolve: probe}",
-        "8:15: 'resolve: probe' is not available in this version; write 'hold' or 'resend'",
+        (
+            "8:24: unknown.resolve of route 'deal.update': 'probe' needs 'unknown.probe' beside it: a 'path' to ask, "
+            "and 'applied', what its answer must say"
+        ),
     ),
-    (ROUTE + "    unknown: {probe: {path: /a}}", "8:15: 'probe' is not available in this version; remove it"),
+    (
+        ROUTE + "    unknown: {probe: {path: /a}}",
+        "8:22: missing field 'applied' in unknown.probe of route 'deal.update'",
+    ),
+    (
+        ROUTE + "    unknown: {probe: {applied: 'answer.status == 200'}}",
+        "8:22: missing field 'path' in unknown.probe of route 'deal.update'",
+    ),
+    (
+        ROUTE + "    unknown: {probe: {path: /a, aplied: a}}",
+        (
+            "8:22: missing field 'applied' in unknown.probe of route 'deal.update'|8:33: unknown field 'aplied' in "
+            "unknown.probe of route 'deal.update'; did you mean 'applied'?"
+        ),
+    ),
+    (
+        ROUTE + "    unknown: {resolve: hold, probe: {path: /a, applied: 'answer.status == 200'}}",
+        "8:30: a probe is of no use with 'resolve: hold'; write 'resolve: probe', or remove it",
+    ),
+    (
+        ROUTE + "    intent: none\n    unknown: {probe: {path: /a, applied: 'answer.status == 200'}}",
+        "9:15: a route without an intent knows no retry that could ask; remove 'intent: none', or the probe",
+    ),
+    (
+        ROUTE + "    unknown: {probe: {path: a, applied: 'answer.status == 200'}}",
+        (
+            "8:29: unknown.probe.path of route 'deal.update': 'a' is no target; begin with '/', and write no space, "
+            "'#' or '\\'"
+        ),
+    ),
+    (
+        ROUTE + "    unknown: {probe: {path: '/{pth.id}', applied: 'answer.status == 200'}}",
+        "8:32: unknown.probe.path of route 'deal.update': unknown source 'pth'; did you mean 'path'?",
+    ),
+    (
+        ROUTE + "    unknown: {probe: {path: /a, applied: 'answr.status == 200'}}",
+        (
+            "8:42: unknown.probe.applied of route 'deal.update': unknown name 'answr' in the condition; it may read "
+            "answer, body, header, host, method, path, query, run, tenant, workflow"
+        ),
+    ),
+    (
+        ROUTE + "    unknown: {probe: {path: /a, applied: 'body.a == 1'}}",
+        (
+            "8:42: unknown.probe.applied of route 'deal.update': 'body.a == 1' reads nothing of the answer; write what "
+            "'answer' must say"
+        ),
+    ),
+    (
+        ROUTE + "    unknown: {probe: {path: /a, applied: 'answer.status == 200', attempts: 11}}",
+        "8:76: unknown.probe.attempts of route 'deal.update': '11' must be from 1 to 10",
+    ),
+    (
+        ROUTE + "    unknown: {probe: {path: /a, applied: 'answer.status == 200', answer: {body: 'nope'}}}",
+        (
+            "8:81: unknown.probe.answer.body of route 'deal.update': unknown name 'nope' in the condition; it may read "
+            "answer, body, header, host, method, path, query, run, tenant, workflow"
+        ),
+    ),
+    (
+        ROUTE
+        + "    unknown: {probe: {path: /a, applied: 'answer.status == 200', answer: {headers: {X: é}}}}",
+        "8:88: unknown.probe.answer.headers.X of route 'deal.update': 'é' is no field value; write printable ASCII",
+    ),
+    (
+        ROUTE + "    partial: {when: 'answer.status =='}",
+        "8:38: partial.when of route 'deal.update': the condition is not valid CEL at 1:17: ",
+    ),
     (ROUTE + "    fresh: ['a']", "8:5: 'fresh' is not available in this version; remove it"),
     (ROUTE + "    observes: ['a']", "8:5: 'observes' is not available in this version; remove it"),
     (ROUTE + "    order: {entity: a}", "8:5: 'order' is not available in this version; remove it"),

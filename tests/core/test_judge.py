@@ -3,8 +3,10 @@ from email.utils import formatdate
 import pytest
 
 from sidecar.core.call import Headers
+from sidecar.core.condition import Condition
 from sidecar.core.judge import judge, retry_after_ms
 from sidecar.core.outcome import Outcome
+from sidecar.core.probe import PROBE_NAMES
 from sidecar.core.route import DEFAULT_STATUSES, NEVER_STORED, IntentSpec, StoreSpec
 from sidecar.core.table import Matched
 from tests.core.calls import call, route, tool, view
@@ -75,7 +77,9 @@ def test_an_error_answered_to_a_read_leaves_nothing_unknown() -> None:
 
 def test_an_unknown_answer_ends_the_quarantine_unless_only_a_person_may() -> None:
     assert judged(500).over
-    assert not judged(500, quarantine="resolved").over
+    assert judged(500, quarantine="resolved").over, (
+        "the claim keeps its locks, and the request is over all the same"
+    )
 
 
 def test_an_answer_that_was_not_kept_is_done() -> None:
@@ -190,3 +194,43 @@ def test_who_turns_a_call_away_may_say_for_how_long_by_its_own_clock(
 ) -> None:
     headers = Headers([(name.encode(), value.encode()) for name, value in fields.items()])
     assert judged(status, headers=headers).away_ms == away_ms
+
+
+RULE = Condition.parse("size(answer.body.errors) > 0", PROBE_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "rule", "partial"),
+    [
+        (207, b'{"errors": []}', None, True),
+        (207, None, None, True),
+        (200, b'{"errors": [1]}', None, False),
+        (200, b'{"errors": [1]}', RULE, True),
+        (200, b'{"errors": []}', RULE, False),
+        (200, b"{}", RULE, False),
+        (207, b"{}", RULE, False),
+        (400, b'{"errors": [1]}', RULE, True),
+        (503, b'{"errors": [1]}', RULE, True),
+        (429, b'{"errors": [1]}', RULE, True),
+    ],
+)
+def test_what_was_done_in_part_is_kept_and_never_sent_again(
+    status: int, body: bytes | None, rule: Condition | None, partial: bool
+) -> None:
+    outcome = judged(status, body, partial=rule)
+    assert outcome.partial is partial
+    if partial:
+        assert (outcome.kind, outcome.changed) == ("completed", True)
+        assert outcome.record == ("done" if body is None else "answer")
+
+
+def test_a_read_of_several_states_is_no_batch() -> None:
+    assert not judged(207, method="GET").partial
+
+
+def test_a_rule_that_cannot_read_the_call_does_not_undo_what_the_call_did() -> None:
+    rule = Condition.parse("answer.body.failed == body.n", PROBE_NAMES)
+    taken = route(CRM, "x", intent=IntentSpec(), partial=rule)
+    odd = view(call("POST", headers={"Content-Type": "application/json"}), b"{broken")
+    outcome = judge(Matched(taken, odd), 200, PLAIN, b'{"failed": 1}')
+    assert (outcome.partial, outcome.record) == (False, "answer")

@@ -101,7 +101,7 @@ class Model(Kept):
         if ending in ("not_sent", "free"):
             freed += self.undo(call)
         elif ending == "unknown":
-            freed += self.doubt(call, "timeout")
+            freed += self.doubt(call, "timeout", over)
         else:
             freed += self.complete(call, changed, ending)
         if stays:
@@ -139,13 +139,14 @@ class Model(Kept):
             self.set_versions(call, call.fence if changed else 0, keep)
         return [call.intent] if intent else []
 
-    def doubt(self, call: Call, why: str) -> list[str]:
+    def doubt(self, call: Call, why: str, over: bool = False) -> list[str]:
         intent = call.claim.intent
         if intent:
             since, origin = (call.prior.since, call.prior.origin) if call.prior else (self.now, call.id)
             ends = self.now + UNKNOWN_MS
+            deadline = self.now if over else call.deadline
             self.records[call.intent] = Record(
-                "unknown", call.fence, intent.fingerprint, call.id, ends, since, why, call.deadline, origin
+                "unknown", call.fence, intent.fingerprint, call.id, ends, since, why, deadline, origin
             )
         self.set_versions(call, call.fence, UNKNOWN_MS if intent else 0)
         return [call.intent] if intent else []

@@ -220,3 +220,23 @@ def test_decisions_may_share_stderr_with_the_words(monkeypatch: pytest.MonkeyPat
     both.close(timeout_s=5)
     os.close(descriptor)
     assert json.loads(path.read_text())["route"] == "deal.update"
+
+
+@pytest.mark.parametrize("decisions", ["file", "off"])
+def test_a_persons_decision_is_written_wherever_decisions_go(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], decisions: str
+) -> None:
+    target = str(tmp_path / "decisions") if decisions == "file" else "off"
+    it = Log(target, "info")
+    it.decided("unknown.resolve", "ada", "looked", {"intent": "ab12", "applied": True})
+    it.close()
+    text = (tmp_path / "decisions").read_text() if decisions == "file" else capfd.readouterr().err
+    line = json.loads(text)
+    assert line.pop("ts").endswith("Z")
+    assert line == {
+        "decided": "unknown.resolve",
+        "by": "ada",
+        "why": "looked",
+        "intent": "ab12",
+        "applied": True,
+    }

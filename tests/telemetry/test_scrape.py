@@ -18,6 +18,7 @@ CONTRACT = {
     "lock_wait_seconds": {"tool", "lane"},
     "lock_conflicts_total": {"tool", "route"},
     "duplicates_suppressed_total": {"tool", "route", "how"},
+    "probes_total": {"tool", "route", "found"},
     "queue_depth": {"tenant"},
     "queue_wait_seconds": {"lane", "outcome"},
     "runs_in_flight": {"workflow"},
@@ -51,6 +52,7 @@ def busy() -> Meters:
         if verdict != "refused":  # that one is still in flight
             story.end(100.5)
             route.ended(story)
+    meters.probes.of("hubspot", "deal.update", "applied").value += 1
     meters.queued("acme")
     meters.tools_paused = lambda: {"hubspot"}
     meters.paused_by_people = lambda: {"tool": 1}

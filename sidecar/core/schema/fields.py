@@ -179,6 +179,9 @@ Amount = Annotated[
 Decimals = Annotated[
     int, reader(_whole(0, 9)), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 9})
 ]
+Attempts = Annotated[
+    int, reader(_whole(1, 10)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10})
+]
 KeyLength = Annotated[
     int, reader(_whole(16, 255)), WithJsonSchema({"type": "integer", "minimum": 16, "maximum": 255})
 ]
@@ -259,6 +262,9 @@ Status = Annotated[
 ]
 ErrorStatus = Annotated[
     int, reader(_whole(400, 599)), WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})
+]
+AnswerStatus = Annotated[
+    int, reader(_whole(200, 599)), WithJsonSchema({"type": "integer", "minimum": 200, "maximum": 599})
 ]
 Method = Annotated[
     str,

@@ -29,6 +29,7 @@ from sidecar.core.schema.fields import (
     field,
     needed,
 )
+from sidecar.core.schema.unknown import Partial, Unknown
 
 
 class DownstreamKey(Fields):
@@ -174,20 +175,6 @@ IntentOrNone = Annotated[
 ]
 
 
-class Unknown(Fields):
-    """What becomes of a call whose outcome nobody knows."""
-
-    resolve: Literal["hold", "resend", "probe"] | None = field(
-        None,
-        "`hold`: refused until a person or the retention ends it. `resend`: may run again while that is safe. "
-        "Default: `resend` for PUT, DELETE and tools with a `downstream_key`, else `hold`.",
-    )
-    quarantine: Literal["deadline", "resolved"] | None = field(
-        None, "How long its locks are kept. Default: `resolved` in `high_risk`, else `deadline`."
-    )
-    probe: Any = field(None, "How to ask the upstream what happened.")
-
-
 class Kept(Fields):
     """Which answers are stored, and replayed to a twin."""
 
@@ -225,6 +212,11 @@ class Route(Fields):
     )
     budgets: tuple[BudgetOrName, ...] = field([], "Budgets that its calls count in, by name.")
     unknown: Unknown = field({}, "What becomes of a call whose outcome nobody knows.")
+    partial: Partial | None = field(
+        None,
+        "Which answers say that a batch was done in part: recorded so, kept whatever `store.statuses` says, and never "
+        "sent again. Default: those with status 207.",
+    )
     store: Kept = field({}, "Which answers are stored, and replayed to a twin.")
     timeout: Duration | None = field(None, "Instead of the tool's.")
     body_limit: Size | None = field(None, "Instead of the tool's.")

@@ -21,7 +21,7 @@ local function lapse(c, id)
     forget(id)
   else
     free(c, id, caps_of(c))
-    doubt(c, id, "crash", 0)
+    doubt(c, id, "crash", 0, false)
     guards_settled(c, id, "unknown", true)
     quarantine(c, id)
   end

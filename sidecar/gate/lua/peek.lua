@@ -6,11 +6,13 @@
   ARGV[1]  now    ms; "" asks the server (only tests pass a number)
   ARGV[2]  what   calls: what waits or holds; unknown: intents nobody can say the outcome of
   ARGV[3]  count  how many at most
+  ARGV[4]  only   of unknown: this intent's; "" for all
 
   Returns {word, item...}
     calls    id state fence left_ms age at turn flow about intent locks place limit place limit ...
              turn: 1 for who heads the line that it stands in
-    unknown  intent since_ms left_ms why owner about
+    unknown  intent since_ms left_ms why owner about fence running_ms lock...
+             running_ms: how long its request may still be running
 ]]
 --- @include "prelude"
 --- @include "calls"
@@ -43,10 +45,16 @@ if ARGV[2] == "calls" then
   end
   return items
 end
-for _, intent in ipairs(call("ZRANGEBYSCORE", P .. "unknown", "(" .. now, "+inf", "LIMIT", 0, ARGV[3])) do
+local only = (ARGV[4] or "") ~= "" and { ARGV[4] }
+for _, intent in ipairs(only or call("ZRANGEBYSCORE", P .. "unknown", "(" .. now, "+inf", "LIMIT", 0, ARGV[3])) do
   local r = record_of(intent)
-  if r and r[R_WORD] == "unknown" then
-    items[#items + 1] = { intent, now - r[R_SINCE], r[R_ENDS] - now, r[R_WHY], r[R_OWNER], r[R_ABOUT] }
+  if r and r[R_WORD] == "unknown" and r[R_ENDS] > now then
+    local item = { intent, now - r[R_SINCE], r[R_ENDS] - now, r[R_WHY], r[R_OWNER], r[R_ABOUT], r[R_FENCE] }
+    item[8] = math.max(r[R_DEADLINE] - now, 0)
+    for i = PLACES, #r[R_CALL], 2 do
+      item[#item + 1] = r[R_CALL][i]
+    end
+    items[#items + 1] = item
   end
 end
 return items

@@ -22,6 +22,7 @@ local PLACES = 18
 local R_WORD, R_FENCE, R_FINGERPRINT, R_ENDS = 1, 2, 3, 4
 local R_STATUS = 5 -- of one that is done
 local R_OWNER, R_SINCE, R_WHY, R_DEADLINE, R_ABOUT, R_ORIGIN = 5, 6, 7, 8, 9, 10 -- of one that is running (owner) or unknown
+local R_CALL = 11 -- of one that is unknown: the call without its caps, for when it is resolved
 
 -- Keeps a call until `due`, when a sweep looks at it again.
 local function save(c, id, due)

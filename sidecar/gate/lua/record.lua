@@ -3,6 +3,7 @@
 --   running --completed--> completed | done      and gone once its window is over
 --      |  \---not sent---> gone, or what it was before a resend
 --      \------unknown----> unknown --resend--> running
+--                              \-----resolve--> completed | done, or gone
 --
 -- `until: change`: the version of an entity is the fence of the last call that may have changed it, so a twin of an
 -- earlier call is a duplicate only while no version is above that call's fence: A, B, A is three writes, A, A is one.
@@ -70,14 +71,18 @@ local function complete(c, changed, word, status, answer)
   end
 end
 
--- Bytes may have left, and nobody can say what they did.  `keep`: ms; 0 for as long as the claim says.
-local function doubt(c, id, why, keep)
+-- Bytes may have left, and nobody can say what they did.  `keep`: ms; 0 for as long as the claim says.  `over`: the
+-- upstream is done with it.
+local function doubt(c, id, why, keep, over)
   local _, _, _, _, unknown_ms, fingerprint = terms_of(c)
   keep = keep > 0 and keep or tonumber(unknown_ms)
   if c[INTENT] ~= "" then
     local prior = c[PRIOR] ~= "" and cmsgpack.unpack(c[PRIOR]) or { [R_SINCE] = now, [R_ORIGIN] = id }
     local since, origin = prior[R_SINCE], prior[R_ORIGIN]
-    local r = { "unknown", c[FENCE], fingerprint, now + keep, id, since, why, c[DEADLINE], c[ABOUT], origin }
+    local ends = over and now or c[DEADLINE]
+    local r = { "unknown", c[FENCE], fingerprint, now + keep, id, since, why, ends, c[ABOUT], origin }
+    r[R_CALL] = { unpack(c, 1, caps_of(c) - 1) }
+    r[R_CALL][PRIOR] = "" -- or each re-send would hold all those before it
     set_unknown(c[INTENT], cmsgpack.pack(r), now + keep)
     freed[#freed + 1] = "i:" .. c[INTENT]
   end

@@ -50,7 +50,7 @@ free(c, id, stays and caps_of(c) or PLACES)
 if ending == "not_sent" or ending == "free" then
   undo(c)
 elseif ending == "unknown" then
-  doubt(c, id, ARGV[7], tonumber(ARGV[8]))
+  doubt(c, id, ARGV[7], tonumber(ARGV[8]), over)
 else
   complete(c, changed, ending == "answer" and "completed" or "done", ARGV[7], ARGV[9])
 end
