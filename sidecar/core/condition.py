@@ -97,6 +97,13 @@ class Condition:
                 "reads with the types that the API documents.",
             ) from None
 
+    def value(self, read: Callable[[str], object]) -> object:
+        """What it comes to.  Raises ValueError where a field is missing, or the values do not fit."""
+        try:
+            return self._run({name: read(name) for name in self.names})
+        except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, Refusal) as error:
+            raise ValueError(f"`{self.text}` has no value: {error}") from None
+
     def __reduce__(self) -> tuple[Callable[[str, frozenset[str]], "Condition"], tuple[str, frozenset[str]]]:
         return Condition.parse, (self.text, frozenset(self.names))  # a program does not travel, its text does
 

@@ -257,13 +257,12 @@ def _stood_at(claim: Claim, reply: list[Any]) -> str:
 def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:
     """The arguments of ``settle`` from ``ending`` on."""
     ending = outcome.record if outcome.kind == "completed" else outcome.kind
-    note, answer = outcome.why, b""
+    note = str(outcome.status) if outcome.kind == "completed" else outcome.why
+    answer = b""
     if ending == "answer" and outcome.answer is not None:
         try:
             answer = answers.pack(outcome.answer)
         except ValueError:
             ending = "done"
-    if ending == "done":
-        note = str(outcome.status)
     retain = b"%d" % outcome.retain_ms
     return ending, _FLAG[outcome.changed], _FLAG[outcome.over], note, retain, answer

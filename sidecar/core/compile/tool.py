@@ -9,6 +9,8 @@ from typing import Final, Literal, TypeVar
 from sidecar.core import route as run
 from sidecar.core.claim import Rate
 from sidecar.core.client import Client, pattern
+from sidecar.core.compile.order import orders
+from sidecar.core.compile.states import Kinds
 from sidecar.core.condition import Condition
 from sidecar.core.config import Process
 from sidecar.core.cost import Cost
@@ -58,7 +60,7 @@ class ToolPart:
     routes: tuple[Written, ...]
 
 
-def compile_tool(report: Report, process: Process, folder: str) -> ToolPart | None:
+def compile_tool(report: Report, process: Process, folder: str, kinds: Kinds) -> ToolPart | None:
     """None where the file says too little to go on; ``report`` has the reasons.  ``folder`` is where paths begin."""
     file = read(report, schema.ToolFile, leave="routes")
     if file is None:
@@ -72,7 +74,7 @@ def compile_tool(report: Report, process: Process, folder: str) -> ToolPart | No
     for index in range(len(written)):
         path: Path = ("routes", index)
         route = read(report, schema.Route, path)
-        if route is not None and (compiled := _route(report, path, route, file, tool, process)) is not None:
+        if route is not None and (compiled := _route(report, path, route, file, tool, process, kinds)):
             routes.append(Written(path, route, compiled))
     return ToolPart(report, file, tool, tuple(routes))
 
@@ -154,7 +156,13 @@ def _downstream(report: Report, key: schema.DownstreamKey | None) -> DownstreamK
 
 
 def _route(
-    report: Report, path: Path, file: schema.Route, head: schema.ToolFile, tool: run.Tool, process: Process
+    report: Report,
+    path: Path,
+    file: schema.Route,
+    head: schema.ToolFile,
+    tool: run.Tool,
+    process: Process,
+    kinds: Kinds,
 ) -> run.Route | None:
     pattern = _tried(report, (*path, "match", "path"), PathPattern.parse, file.match.path, "a path pattern")
     methods = frozenset(file.match.method)
@@ -174,6 +182,8 @@ def _route(
         cost = _tried(report, (*path, "cost"), lambda text: Cost.parse(text, parameters), file.cost, "a cost")
     store = _store(report, (*path, "store"), file.store)
     _check_resend(report, path, file, methods, tool)
+    observe = (file.mode or head.mode or process.mode) == "observe"
+    guards = (*orders(report, path, file, parameters, kinds, observe=observe),)
     if pattern is None:
         return None
     return run.Route(
@@ -192,7 +202,8 @@ def _route(
         store=store,
         resolve=None if file.unknown.resolve == "probe" else file.unknown.resolve,
         quarantine=file.unknown.quarantine or ("resolved" if lane.name == "high_risk" else "deadline"),
-        observe=(file.mode or head.mode or process.mode) == "observe",
+        observe=observe,
+        guards=guards,
         body_limit=file.body_limit or head.body_limit or process.limits.body_bytes,
     )
 
