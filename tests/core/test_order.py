@@ -172,7 +172,7 @@ def warned(*routes: str, states: str = STATES) -> list[str]:
 def test_a_state_that_nothing_leads_to_is_warned_of() -> None:
     (warning,) = warned(states=STATES.replace("validated: [validated, paid]", "paid: [void]"))[-1:]
     assert warning == (
-        "states/invoice.yaml:3:27: warning: no transition leads from 'draft' to 'paid': no invoice comes to be in it"
+        "states/invoice.yaml:3:28: warning: no transition leads from 'draft' to 'paid': no invoice comes to be in it"
     )
 
 

@@ -1,27 +1,10 @@
 -- Order: which state an entity must be in for a call to go, and which one it is in once the call is done.
 --- @include "entity"
+--- @include "onlookers"
 do
   local function unknown_ms(c)
     local _, _, _, _, ms = terms_of(c)
     return tonumber(ms)
-  end
-
-  -- Waits for the end of the step that is on its way.
-  local function wait_for(name, c, id, wait_ms)
-    if wait_ms > 0 then
-      call("ZREMRANGEBYSCORE", P .. "sw:" .. name, "-inf", now)
-      call("ZADD", P .. "sw:" .. name, now + wait_ms, c[WAKE] .. " " .. id)
-      call("PEXPIRE", P .. "sw:" .. name, wait_ms, "GT")
-      call("PEXPIRE", P .. "sw:" .. name, wait_ms, "NX")
-    end
-  end
-
-  local function wake_all(name)
-    for _, waiter in ipairs(call("ZRANGEBYSCORE", P .. "sw:" .. name, "(" .. now, "+inf")) do
-      local waker, id = string.match(waiter, "^(%S+) (.*)$")
-      call("PUBLISH", P .. "wake:" .. waker, id)
-    end
-    call("DEL", P .. "sw:" .. name)
   end
 
   -- What a state says to who requires one of `requires`: nothing, or why it may not go.
@@ -68,7 +51,7 @@ do
       local step = e.step
       if step and step.call ~= id and (step.intent == "" or step.intent ~= c[INTENT]) then
         if step.word == "running" then
-          wait_for(name, c, id, wait_ms)
+          look_on(name, c, id, wait_ms)
           return { wait_ms, "running", math.max(step.over - now, 0), step.state, step.about }
         elseif #requires > 0 or now < step.over then
           return { 0, "unknown", now - step.at, step.state, step.about }
@@ -103,7 +86,7 @@ do
         e.step = doubted_before(c, step)
       end
       save_entity(name, e)
-      wake_all(name)
+      wake_onlookers(name)
     end,
   }
 end
