@@ -30,6 +30,7 @@ from sidecar.core.judge import judge
 from sidecar.core.refusal import Refusal, verdict
 from sidecar.core.route import Route
 from sidecar.core.table import Matched
+from sidecar.look import look
 from sidecar.ports import Agent, Gate, Lease, Upstream, UpstreamAnswer
 from sidecar.telemetry.meters import Meters, RouteMeters
 from sidecar.telemetry.story import UNMATCHED, Story
@@ -98,7 +99,7 @@ class Pipeline:
         self._begin(story, matched.route)
         claim = story.claim = derive(matched)
         free = claim.empty and claim.tool not in self.gate.paused
-        held = self.gate.free if free else await self._admit(matched.route, claim, story)
+        held = self.gate.free if free else await self._admit(matched, claim, story)
         agent.waiting = False
         if isinstance(held, Replay):
             self._replay(agent, story, held)
@@ -129,15 +130,34 @@ class Pipeline:
         finally:
             story.read_s = monotonic() - began_s
 
-    async def _admit(self, route: Route, claim: Claim, story: Story) -> Lease | Replay:
+    async def _admit(self, matched: Matched, claim: Claim, story: Story) -> Lease | Replay:
         """The gate's answer.  Nothing was sent before it, so an agent that hangs up meanwhile ends the call."""
         if self.draining:
             raise Refusal("draining", DRAINING, retry_after_ms=1000)
         began_s = monotonic()
+        route = matched.route
         try:
-            return await (self._observe(claim, story) if route.observe else self.gate.admit(claim))
+            if route.observe:
+                return await self._observe(claim, story)
+            if route.looks:
+                return await self._look_first(matched, claim)
+            return await self.gate.admit(claim)
         finally:
             story.store_s = monotonic() - began_s
+
+    async def _look_first(self, matched: Matched, claim: Claim) -> Lease | Replay:
+        """The gate's answer; where that is that nobody has seen an entity, its tool is asked for the state of it."""
+        for _ in claim.guards:
+            try:
+                return await self.gate.admit(claim)
+            except Refusal as no:
+                if not no.unseen:
+                    raise
+                unseen = no
+            lease = self.gate.ungated(claim, "probe")
+            entity, state, ttl_ms = await look(self.upstream, self.departures, matched, unseen, lease)
+            await self.gate.saw(entity, state, ttl_ms)
+        return await self.gate.admit(claim)
 
     async def _observe(self, claim: Claim, story: Story) -> Lease | Replay:
         """What the gate would say, told and not obeyed: the call goes on, without a grant where none was to be had."""

@@ -102,6 +102,10 @@ class Gate(Protocol):
         """Granted, or replayed, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled: leaves its place in line."""
         ...
 
+    async def saw(self, entity: str, state: str, ttl_ms: int) -> None:
+        """Its tool says which state an entity is in that nobody has seen.  Raises Refusal ``store-unavailable``."""
+        ...
+
     @property
     def paused(self) -> AbstractSet[str]:
         """Tools whose upstream wants to be left alone: no call to them is free."""

@@ -63,7 +63,7 @@ def _in_header(call: Call, name: bytes) -> str:
 
 
 def _in_query(call: Call, name: str) -> str:
-    values = [value for key, value in _pairs(call.query) if unquote_plus(key) == name]
+    values = [value for key, value in pairs_of(call.query) if unquote_plus(key) == name]
     return unquote_plus(values[0]) if values else ""
 
 
@@ -97,7 +97,7 @@ def made_key(claim: Claim, origin: str, key: DownstreamKey) -> str:
     return f"sc-{digest}"[: key.max_length]
 
 
-def _pairs(query: str) -> list[tuple[str, str]]:
+def pairs_of(query: str) -> list[tuple[str, str]]:
     """Names and values as they stand, escapes untouched."""
     return [(name, value) for name, _, value in (part.partition("=") for part in query.split("&") if part)]
 

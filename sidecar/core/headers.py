@@ -11,11 +11,11 @@ the verdict kept.
 """
 
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 from sidecar.core.call import Call, Headers, RawHeaders
 from sidecar.core.claim import Claim
-from sidecar.core.downstream import body_with, callers_key, made_key, query_with
+from sidecar.core.downstream import body_with, callers_key, made_key, pairs_of, query_with
 from sidecar.core.identity import Strip
 from sidecar.core.outbound import Outbound
 from sidecar.core.route import SAFE, Base, Tool
@@ -38,6 +38,13 @@ HOP_BY_HOP: Final = frozenset(
 )
 _STOPS: Final = HOP_BY_HOP | {b"content-length", b"host", b"expect"}
 _PREFIXES: Final = (b"proxy-", b"x-agent-")
+_OF_THE_REQUEST: Final = frozenset(
+    {
+        *(b"accept-encoding", b"connection", b"digest", b"idempotency-key", b"prefer", b"range", b"upgrade"),
+        *(b"x-http-method", b"x-http-method-override", b"x-idempotency-key", b"x-method-override"),
+    }
+)
+"""Fields about what a request does, beside ``content-*`` and ``if-*``; the others say who makes it, and how."""
 _PLAIN_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 
 NAMES_LIMIT: Final = 2048
@@ -98,6 +105,38 @@ class Departures:
             call.method in SAFE,
             route.tool.connect_timeout_ms,
             route.tool.trust,
+        )
+
+    def asking(self, tool: Tool, call: Call, method: str, target: str, timeout_ms: int) -> Outbound:
+        """A request that asks the tool about ``call``, as whoever made it: with what says who calls, and nothing of
+        what says what."""
+        downstream = tool.downstream
+        own = (
+            downstream.name.lower().encode("latin-1") if downstream and downstream.place == "header" else b""
+        )
+        crossed = ((name, value, name.lower()) for name, value in self._crossed(call.headers))
+        fields = [
+            (name, value)
+            for name, value, lower in crossed
+            if lower not in _OF_THE_REQUEST and lower != own and not lower.startswith((b"content-", b"if-"))
+        ]
+        base = _goal(tool, call)
+        for place in tool.credentials:
+            kind, _, name = place.partition(":")
+            for key, value in pairs_of(call.query) if kind == "query" else ():
+                if unquote_plus(key) == name:
+                    target += f"{'&' if '?' in target else '?'}{key}={value}"
+        return Outbound(
+            method,
+            base.scheme,
+            base.host,
+            base.port,
+            (base.prefix + target).encode("latin-1"),
+            [(b"Host", base.authority), *fields, VIA],
+            timeout_ms,
+            True,
+            tool.connect_timeout_ms,
+            tool.trust,
         )
 
     def _crossed(self, headers: Headers) -> list[tuple[bytes, bytes]]:

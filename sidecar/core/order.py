@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 from sidecar.core.call import Headers
 from sidecar.core.condition import CALL_NAMES, Condition
 from sidecar.core.content import Content, Unreadable
-from sidecar.core.guard import Order
+from sidecar.core.guard import GuardSpec, Order
 from sidecar.core.template import Template
 from sidecar.core.view import View
 
@@ -136,6 +136,14 @@ class OrderSpec:
             )
             for name in sorted(set(self.entity.names(view)))
         ]
+
+
+def look_for(guards: Sequence[GuardSpec], view: View, entity: str) -> Look | None:
+    """How to ask for an entity of one call; of several at once no request asks."""
+    for spec in guards:
+        if isinstance(spec, OrderSpec) and spec.look is not None and spec.entity.names(view) == [entity]:
+            return spec.look
+    return None
 
 
 def kind_of(entity: str) -> str:

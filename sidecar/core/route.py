@@ -14,6 +14,7 @@ from sidecar.core.condition import Condition
 from sidecar.core.cost import Cost
 from sidecar.core.fleet import Limit, Standing
 from sidecar.core.guard import GuardSpec
+from sidecar.core.order import OrderSpec
 from sidecar.core.outbound import Trust
 from sidecar.core.pattern import EVERYTHING, HostPattern, PathPattern
 from sidecar.core.template import Template
@@ -193,8 +194,14 @@ class Route:
     reads_body: bool = field(init=False)
     """Something here looks into the body: a condition, a lock, the cost, a guard, the intent or the downstream key."""
 
+    looks: bool = field(init=False)
+    """Its tool may have to be asked for the state of an entity that nobody has seen."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads_body", self._looks_inside())
+        object.__setattr__(
+            self, "looks", any(isinstance(guard, OrderSpec) and guard.look for guard in self.guards)
+        )
 
     def _looks_inside(self) -> bool:
         if self.when is not None and self.when.reads_body:

@@ -24,6 +24,7 @@ from hashlib import blake2b
 from itertools import product
 from math import prod
 from typing import Final, Self
+from urllib.parse import quote
 
 from sidecar.core.field import Field, TemplateError
 from sidecar.core.refusal import Refusal
@@ -113,6 +114,21 @@ class Template:
             text = field.typed(view)
             key += f"{len(text)}:{text}{literal}"
         return key
+
+    def target(self, view: View) -> str:
+        """A request target: values are percent-encoded, several of one field have commas between.
+
+        Raises Refusal ``key-underivable``.
+        """
+        target = self.literals[0]
+        for field, literal in zip(self.fields, self.literals[1:], strict=True):
+            text = ",".join(field.texts(view))
+            if text in (".", ".."):
+                raise Refusal(
+                    "key-underivable", f"{{{field.text}}} is {text!r}, which leads elsewhere in a path."
+                )
+            target += f"{quote(text, safe='')}{literal}"
+        return target
 
     def __repr__(self) -> str:
         return f"<Template {self.text}>"

@@ -30,6 +30,7 @@ from sidecar.gate.lease import FREE, Lease, Ungated
 from sidecar.gate.link import StoreAway, Words
 from sidecar.gate.observer import Nobody, Observer
 from sidecar.gate.patience import Patience
+from sidecar.gate.safe import safe
 from sidecar.gate.store import Store
 from sidecar.gate.waiting import Waiting
 from sidecar.tasks import spawn
@@ -132,6 +133,13 @@ class Gate:
             self._leave(claim)
             raise
         return self._answer(claim, reply, 0, joined=False)
+
+    async def saw(self, entity: str, state: str, ttl_ms: int) -> None:
+        """Its tool says which state an entity is in.  Raises Refusal ``store-unavailable``."""
+        try:
+            await self._store.run("saw", safe(entity), state, str(ttl_ms))
+        except StoreAway:
+            raise words.away() from None
 
     async def _pause(self, claim: Claim) -> None:
         """After the store lost what it knew: a claim that excludes others waits until older leases have run out."""

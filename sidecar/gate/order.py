@@ -47,7 +47,7 @@ def refusal(guard: Order, said: Sequence[Any], wait_ms: int) -> Refusal:
         )
     if word == "unknown":
         text = (
-            f"{who[:1].upper()}{who[1:]}, which would make {name} '{at}', was sent {_ago(ms)}, and no answer says "
+            f"The step {who}, which would make {name} '{at}', was sent {_ago(ms)}, and no answer says "
             f"whether it took effect. {_NOTHING} Read the record to see which state it is in. Repeat exactly that "
             "step if its route allows it; else a person has to say what it did."
         )
@@ -83,7 +83,7 @@ def _step(about: str) -> tuple[str, str]:
     """The run, and words for a step and who made it."""
     run, workflow, _tool, route = [*about.split("\n"), "", "", ""][:4]
     who = f"of run {run}" if run else f"of workflow {workflow}" if workflow else "of another caller"
-    return run, f"{route or 'a step'} {who}"
+    return run, f"{route or 'unnamed'} {who}"
 
 
 def _ago(ms: int) -> str:
