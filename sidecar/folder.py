@@ -7,6 +7,9 @@ links.
 from pathlib import Path
 
 ROUTES = "routes"
+STATES = "states"
+FOLDERS = (ROUTES, STATES)
+"""Where files are read beside the folder itself."""
 
 
 def is_yaml(path: Path) -> bool:

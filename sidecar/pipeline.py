@@ -30,6 +30,7 @@ from sidecar.core.judge import judge
 from sidecar.core.refusal import Refusal, verdict
 from sidecar.core.route import Route
 from sidecar.core.table import Matched
+from sidecar.look import look
 from sidecar.ports import Agent, Gate, Lease, Upstream, UpstreamAnswer
 from sidecar.probing import Prober
 from sidecar.telemetry.meters import Meters, RouteMeters
@@ -141,25 +142,36 @@ class Pipeline:
         try:
             if route.observe:
                 return await self._observe(claim, story)
-            if route.probe is not None:
+            if route.asks:
                 return await self._find_out(matched, claim, story)
             return await self.gate.admit(claim)
         finally:
             story.store_s = monotonic() - began_s
 
     async def _find_out(self, matched: Matched, claim: Claim, story: Story) -> Lease | Replay:
-        """The gate's answer; where that is that nobody can tell what an earlier attempt did, the upstream is asked."""
-        unknown: Refusal | None = None
-        for _ in range(MOST_LOOKS):
+        """The gate's answer; what it cannot tell, and the route says how to ask, the upstream is asked: what an earlier
+        attempt did, or which state an entity is in."""
+        no: Refusal
+        for _ in range(MOST_LOOKS + len(claim.guards)):
             try:
                 return await self.gate.admit(claim)
-            except Refusal as no:
-                if no.code != "outcome-unknown":
-                    raise
-                unknown = no
-            await self.prober.look(matched, claim, self.departures, unknown, story)
-        assert unknown is not None
-        raise unknown
+            except Refusal as refusal:
+                no = refusal
+            if no.unseen:
+                await self._look(matched, claim, no)
+            elif (
+                no.code == "outcome-unknown" and no.blocked_by == "intent" and matched.route.probe is not None
+            ):
+                await self.prober.look(matched, claim, self.departures, no, story)
+            else:
+                break
+        raise no
+
+    async def _look(self, matched: Matched, claim: Claim, no: Refusal) -> None:
+        """Tell the gate what the tool says of an entity that nobody has seen.  Raises Refusal where it says nothing."""
+        lease = self.gate.ungated(claim, "probe")
+        entity, state, ttl_ms = await look(self.upstream, self.departures, matched, no, lease)
+        await self.gate.saw(entity, state, ttl_ms)
 
     async def _observe(self, claim: Claim, story: Story) -> Lease | Replay:
         """What the gate would say, told and not obeyed: the call goes on, without a grant where none was to be had."""

@@ -130,6 +130,10 @@ class Gate(Protocol):
         """Granted, or replayed, or a Refusal; waits up to ``claim.wait_ms``.  Cancelled: leaves its place in line."""
         ...
 
+    async def saw(self, entity: str, state: str, ttl_ms: int) -> None:
+        """Its tool says which state an entity is in that nobody has seen.  Raises Refusal ``store-unavailable``."""
+        ...
+
     @property
     def paused(self) -> AbstractSet[str]:
         """What is paused, by upstreams and people; while anything is, no call is free before it was asked for."""

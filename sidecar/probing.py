@@ -14,6 +14,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
+from sidecar.ask import ask
 from sidecar.core.call import Answer, Headers
 from sidecar.core.claim import Claim
 from sidecar.core.headers import Departures, stored
@@ -24,8 +25,6 @@ from sidecar.ports import Gate, Upstream
 from sidecar.tasks import spawn
 from sidecar.telemetry.story import Story
 
-LARGEST_BYTES: Final = 1024 * 1024
-"""Of a probe's answer; a larger one tells nothing."""
 SOON_MS: Final = 1000
 LATE_S: Final = 0.05
 """After another's right to ask has ended."""
@@ -50,7 +49,7 @@ class Prober:
         assert probe is not None
         began_s = monotonic()
         try:
-            if claim.tool in self.gate.paused:
+            if f"pause:{claim.tool}" in self.gate.paused:
                 raise _still(no, "The upstream asked to be left alone, so it could not be asked.", SOON_MS)
             await self._take_turn(_Asking(self, matched, probe, claim, departures, no, story))
         finally:
@@ -171,23 +170,23 @@ class _Asking:
 
     async def _heard(self) -> tuple[Found, Answer | None]:
         """What one attempt finds.  Raises Unclear where there is no answer to judge."""
-        probe, (route, view) = self.probe, self._matched
+        probe, view = self.probe, self._matched.view
         try:
             target = probe.path.target(view)
-            request = self._departures.asking(route.tool, view.call, probe.method, target, probe.timeout_ms)
-            answer = await self._upstream.send(request, b"", self._lease, lambda _status, _headers: None)
-            body, size = [], 0
-            while piece := await answer.body.read():
-                body.append(piece)
-                size += len(piece)
-                if size > LARGEST_BYTES:
-                    answer.abandon()
-                    raise Unclear("Its answer is too large to look into.")
+            heard = await ask(
+                self._upstream,
+                self._departures,
+                self._matched,
+                probe.method,
+                target,
+                probe.timeout_ms,
+                self._lease,
+            )
         except Refusal as no:
             raise Unclear(f"It gave no answer that tells: {no.detail}") from None
-        found, made = probe.found(view, answer.status, answer.headers, b"".join(body))
+        found, made = probe.found(view, heard.status, heard.headers, heard.body)
         if found == "cannot_tell":
-            raise Unclear(f"It answered {answer.status}, and that does not tell.")
+            raise Unclear(f"It answered {heard.status}, and that does not tell.")
         return found, made
 
 

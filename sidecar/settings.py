@@ -2,6 +2,7 @@
 
     sidecar.yaml       this process, the fleet's caps, identity; without it every setting has its default
     routes/*.yaml      one tool each; without any, every call passes ungated
+    states/*.yaml      the states of one kind of entity each, for the order of calls
 
 Reading is all or nothing: ``load`` returns a whole ``Config`` or raises ``ConfigError`` with everything wrong.
 """
@@ -18,7 +19,7 @@ from typing import Any
 from sidecar.core.compile.folder import PROCESS, File, compile_config
 from sidecar.core.config import Config
 from sidecar.core.problems import ConfigError, Problem, meant
-from sidecar.folder import ROUTES, is_yaml
+from sidecar.folder import FOLDERS, ROUTES, is_yaml
 
 LARGEST_BYTES = 1 << 20
 """Of one file.  Large enough for a thousand routes."""
@@ -36,9 +37,9 @@ def load(folder: Path, environ: Mapping[str, str]) -> Config:
     if not process.exists():
         problems.append(Problem(str(process), 0, 0, "not there; every setting has its default", fatal=False))
     paths = [process] if process.exists() else []
-    routes = folder / ROUTES
-    if routes.is_dir():
-        paths += sorted(path for path in routes.iterdir() if is_yaml(path))
+    for inner in (folder / name for name in FOLDERS):
+        if inner.is_dir():
+            paths += sorted(path for path in inner.iterdir() if is_yaml(path))
     files = [file for path in paths if (file := _read(path, folder, problems)) is not None]
     return compile_config(str(folder), files, problems, environ)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from sidecar.folder import ROUTES, is_yaml
+from sidecar.folder import FOLDERS, is_yaml
 
 
 async def changes(folder: Path, stop: asyncio.Event) -> AsyncIterator[None]:
@@ -14,16 +14,17 @@ async def changes(folder: Path, stop: asyncio.Event) -> AsyncIterator[None]:
     """
     from watchfiles import awatch  # 30 ms to import, and nothing is to be watched before calls are served
 
+    inner = [folder / name for name in FOLDERS]
     while not stop.is_set():
-        watched = [path for path in (folder, folder / ROUTES) if path.is_dir()]
+        watched = [path for path in (folder, *inner) if path.is_dir()]
         async for batch in awatch(*watched, stop_event=stop, recursive=False, debounce=200, step=50):
             touched = [Path(name) for _, name in batch]
             if any(map(_matters, touched)):
                 yield
-            if any(path == folder / ROUTES for path in touched):
-                break  # the folder came or went: watch what there is now
+            if any(path in inner for path in touched):
+                break  # a folder came or went: watch what there is now
 
 
 def _matters(path: Path) -> bool:
     """Whether a change at ``path`` can be one of the configuration: not the store's, not an editor's scratch."""
-    return is_yaml(path) or path.name in ("..data", ROUTES)
+    return is_yaml(path) or path.name in ("..data", *FOLDERS)

@@ -97,15 +97,17 @@ def test_a_file_that_cannot_be_read_is_one_problem_among_others(tmp_path: Path) 
 
 def test_the_sample_configuration_is_good_and_leaves_open_only_what_it_says() -> None:
     config = load(REPO / "config", {})
-    assert [site.tool.name for site in config.sites] == ["hubspot", "resend", "stripe"]
+    assert [site.tool.name for site in config.sites] == ["billing", "hubspot", "resend", "stripe", "support"]
     assert all("tunnelled blind" in warning.message for warning in config.warnings)
-    assert len(config.warnings) == 3
+    assert len(config.warnings) == 5
 
 
 CHANGES = [
     ("sidecar.yaml", True),
     ("routes/a.yml", True),
     ("routes", True),
+    ("states/invoice.yaml", True),
+    ("states", True),
     ("..data", True),
     (".sidecar", False),
     (".sidecar/appendonly.aof", False),

@@ -15,6 +15,8 @@ from sidecar.core.call import Call, Headers
 from sidecar.core.claim import AutoCap, Cap
 from sidecar.core.explain import Explanation
 from sidecar.core.explain import explain as foretell
+from sidecar.core.guard import Order
+from sidecar.core.problems import listed
 from sidecar.core.refusal import Refusal
 from sidecar.settings import ConfigError, load
 
@@ -114,6 +116,8 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
     )
     for lock in told.locks:
         yield "lock", lock
+    for order in told.order:
+        yield "order", _order(order)
     if told.intent_key:
         yield "intent", f"{told.intent_kind}: {told.intent}"
         resend = "looked for" if told.probe else "sent again" if told.resend else "held"
@@ -147,6 +151,21 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
         yield "mode", "observe: nothing is refused or delayed"
     if told.empty:
         yield "", "nothing is asked of the store: this call passes ungated"
+
+
+def _order(order: Order) -> str:
+    said = []
+    if order.requires:
+        age = f" for at most {_time(order.max_age_ms)}" if order.max_age_ms else ""
+        said.append(
+            f"must be {listed(order.requires)}{age}, {_UNSEEN.get(order.unseen, order.unseen)} if nobody saw it"
+        )
+    if order.sets:
+        said.append(f"is {order.sets} once this is done, and remembered for {_time(order.retention_ms)}")
+    return f"{order.entity} {'; '.join(said)} (waits {_time(order.wait_ms)} for a step on its way)"
+
+
+_UNSEEN = {"refuse": "refused", "allow": "allowed", "probe": "asked of the tool"}
 
 
 def _limit(cap: Cap | AutoCap) -> str:

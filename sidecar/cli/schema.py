@@ -1,4 +1,4 @@
-"""``sidecar schema``: both YAML files as JSON Schema, for editors."""
+"""``sidecar schema``: the YAML files as JSON Schema, for editors."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import orjson
 import typer
 
 from sidecar.cli.report import err, print_json
-from sidecar.core.schema.describe import as_markdown, json_schema
+from sidecar.core.schema.describe import FILES, as_markdown, json_schema
 
 
 def schema(
@@ -16,14 +16,14 @@ def schema(
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference page instead.")] = False,
 ) -> None:
-    """Print the JSON Schema of sidecar.yaml and of routes/*.yaml.
+    """Print the JSON Schema of sidecar.yaml, of routes/*.yaml and of states/*.yaml.
 
     For the YAML language server, begin a file with: # yaml-language-server: $schema=PATH/routes.schema.json
     """
     if markdown:
         typer.echo(as_markdown(), nl=False)
     elif folder is None:
-        print_json({kind: json_schema(kind) for kind in ("sidecar", "routes")})
+        print_json({kind: json_schema(kind) for kind in FILES})
     else:
         _write(folder)
 
@@ -31,7 +31,7 @@ def schema(
 def _write(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for kind in ("sidecar", "routes"):
+        for kind in FILES:
             path = folder / f"{kind}.schema.json"
             path.write_bytes(orjson.dumps(json_schema(kind), option=orjson.OPT_INDENT_2) + b"\n")
             typer.echo(str(path))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from sidecar.core.call import Call, Identity
 from sidecar.core.claim import AutoCap, Cap, Claim, Rate
 from sidecar.core.derive import derive, intent_text
-from sidecar.core.guard import Budget
+from sidecar.core.guard import Budget, Order
 from sidecar.core.identity import Identities
 from sidecar.core.refusal import Refusal
 from sidecar.core.table import Matched, Table
@@ -27,6 +27,7 @@ class Explanation:
     """In the form it was matched in."""
     params: Mapping[str, str]
     locks: tuple[str, ...]
+    order: tuple[Order, ...]
     intent: str
     """The key before hashing; no credential in it.  Empty: the call has no intent."""
     intent_kind: str
@@ -57,6 +58,7 @@ class Explanation:
             "caps": [cap._asdict() for cap in self.caps],
             "rates": [rate._asdict() for rate in self.rates],
             "budgets": [budget._asdict() for budget in self.budgets],
+            "order": [order._asdict() for order in self.order],
         }
 
 
@@ -83,6 +85,7 @@ def _told(matched: Matched, claim: Claim, why: str, reads_body: bool, body_limit
         path=view.path,
         params=view.params,
         locks=claim.locks,
+        order=tuple(guard for guard in claim.guards if isinstance(guard, Order)),
         intent=text,
         intent_kind=kind,
         intent_key=intent.key if intent is not None else "",

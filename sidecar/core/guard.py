@@ -40,7 +40,27 @@ class Budget(NamedTuple):
     """How many of an amount's last digits stand behind the point, where people read it."""
 
 
-Guard: TypeAlias = Observe | Fresh | Budget
+class Order(NamedTuple):
+    """The entity is in a state that is required, and once the call is done it is in the one that this sets."""
+
+    entity: str
+    requires: tuple[str, ...]
+    """Any of them; empty: whatever it is in."""
+    max_age_ms: int
+    """How long ago it may have come into that state; zero: any time."""
+    wait_ms: int
+    """For a step that is on its way."""
+    sets: str
+    """Empty: none."""
+    retention_ms: int
+    """How long what it sets is remembered."""
+    unseen: str
+    """What an entity counts for that nobody has seen: ``refuse``, ``allow``, ``probe``, or ``as STATE``."""
+    steps: tuple[str, ...]
+    """Routes that set a required state, for who is refused."""
+
+
+Guard: TypeAlias = Observe | Fresh | Budget | Order
 
 
 class GuardSpec(Protocol):

@@ -76,6 +76,7 @@ class Refusal(Exception):
         outcome: Literal["", "not_sent", "unknown"] = "",
         wait_ms: int = 0,
         retryable: bool | None = None,
+        unseen: str = "",
     ) -> None:
         super().__init__(code, detail)
         self.code = code
@@ -85,6 +86,8 @@ class Refusal(Exception):
         self.blocked_by = blocked_by
         self.outcome = outcome
         self.wait_ms = wait_ms
+        self.unseen = unseen
+        """The entity whose state nobody knows here, where the route says how to ask for it.  Never told."""
         self.retryable = CODES[code].retryable if retryable is None else retryable
 
     @property

@@ -14,6 +14,7 @@ from sidecar.core.condition import Condition
 from sidecar.core.cost import Cost
 from sidecar.core.fleet import Limit, Standing
 from sidecar.core.guard import GuardSpec
+from sidecar.core.order import OrderSpec
 from sidecar.core.outbound import Trust
 from sidecar.core.pattern import EVERYTHING, HostPattern, PathPattern
 from sidecar.core.probe import ProbeSpec
@@ -201,8 +202,13 @@ class Route:
     """Something here looks into the body: a condition, a lock, the cost, a guard, the probe, the intent or the
     downstream key."""
 
+    asks: bool = field(init=False)
+    """Its tool may have to be asked: what became of an attempt, or which state an entity is in."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads_body", self._looks_inside())
+        looks = any(isinstance(guard, OrderSpec) and guard.look for guard in self.guards)
+        object.__setattr__(self, "asks", looks or self.probe is not None)
 
     def _looks_inside(self) -> bool:
         if self.when is not None and self.when.reads_body:

@@ -31,6 +31,7 @@ from sidecar.gate.link import StoreAway, Words
 from sidecar.gate.observer import Nobody, Observer
 from sidecar.gate.patience import Patience
 from sidecar.gate.pauses import packed, place_of
+from sidecar.gate.safe import safe
 from sidecar.gate.store import Store
 from sidecar.gate.unknowns import Unknowns
 from sidecar.gate.waiting import Waiting
@@ -177,6 +178,13 @@ class Gate:
         halt = self._pauses.halt_of(tool, tenant, workflow, lane)
         if halt is not None:
             raise halt.refusal(0)
+
+    async def saw(self, entity: str, state: str, ttl_ms: int) -> None:
+        """Its tool says which state an entity is in.  Raises Refusal ``store-unavailable``."""
+        try:
+            await self._store.run("saw", safe(entity), state, str(ttl_ms))
+        except StoreAway:
+            raise words.away() from None
 
     async def _pause(self, claim: Claim) -> None:
         """After the store lost what it knew: a claim that excludes others waits until older leases have run out."""
@@ -338,7 +346,10 @@ def _stood_at(claim: Claim, reply: list[Any]) -> str:
 def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:
     """The arguments of ``settle`` from ``ending`` on."""
     ending = outcome.record if outcome.kind == "completed" else outcome.kind
-    note, answer = "partial" if outcome.partial else outcome.why, b""
+    note = (
+        outcome.why if outcome.kind != "completed" else "partial" if outcome.partial else str(outcome.status)
+    )
+    answer = b""
     if ending == "answer" and outcome.answer is not None:
         try:
             answer = answers.pack(outcome.answer)

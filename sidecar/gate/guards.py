@@ -7,8 +7,9 @@ import orjson
 
 from sidecar.core.budget import shown
 from sidecar.core.claim import Claim
-from sidecar.core.guard import Budget, Fresh, Guard, Observe
+from sidecar.core.guard import Budget, Fresh, Guard, Observe, Order
 from sidecar.core.refusal import Refusal
+from sidecar.gate import order
 from sidecar.gate.safe import safe
 
 
@@ -17,7 +18,7 @@ def packed(guards: Sequence[Guard]) -> str:
     return orjson.dumps([_terms(guard) for guard in guards]).decode()
 
 
-def _terms(guard: Guard) -> list[str | int]:
+def _terms(guard: Guard) -> list[order.Term]:
     match guard:
         case Observe(entity):
             return ["observe", safe(entity)]
@@ -28,6 +29,8 @@ def _terms(guard: Guard) -> list[str | int]:
         ):  # text: JSON's numbers are doubles there
             about = ":".join(name.split(":")[:2])
             return ["budget", safe(name), str(amount), str(limit), str(window_ms), str(decimals), about]
+        case Order():
+            return order.terms(guard)
 
 
 def name_of(guard: Guard) -> str:
@@ -40,6 +43,8 @@ def refusal(claim: Claim, nth: int, said: Sequence[Any], wait_ms: int) -> Refusa
     guard = claim.guards[nth]
     if isinstance(guard, Budget):
         return _spent(guard, said, wait_ms)
+    if isinstance(guard, Order):
+        return order.refusal(guard, said, wait_ms)
     raise AssertionError(f"guard {claim.guards[nth]} said {said} after {wait_ms} ms")
 
 

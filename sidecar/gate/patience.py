@@ -37,7 +37,8 @@ class Patience:
         if reply[0] != b"guarded":
             return False
         self._at_guard_s = self._at_guard_s or now_s
-        self.ends_s = self._guard_ends_s.setdefault(reply[1], now_s + reply[2] / 1000)
+        ends_s = now_s + reply[2] / 1000  # sooner, where it says no for another reason than before
+        self.ends_s = min(self._guard_ends_s.setdefault(reply[1], ends_s), ends_s)
         self._longest_s = GUARD_S
         return now_s < self.ends_s and asked_s < self.ends_s
 

@@ -35,7 +35,7 @@ _LOOKS = 5
 """At what is paused, while it changes under our eyes; each message is heeded anyway, and the next look is soon."""
 SCRIPTS = (
     *("admit", "settle", "renew", "leave", "sweep", "pause", "peek"),
-    *("probe", "unprobe", "resolve", "halt", "resume", "pauses", "budgets"),
+    *("probe", "unprobe", "resolve", "halt", "resume", "pauses", "budgets", "saw"),
 )
 
 

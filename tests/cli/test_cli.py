@@ -44,12 +44,16 @@ def test_a_good_folder_is_summed_up() -> None:
     ran = Ran("check", CONFIG)
     assert ran.status == 0
     assert [line.split() for line in ran.out.splitlines()] == [
-        ["hubspot", "8", "routes", "api.hubapi.com"],
+        ["billing", "3", "routes", "billing.example.com"],
+        ["hubspot", "11", "routes", "api.hubapi.com"],
         ["resend", "5", "routes", "api.resend.com"],
         ["stripe", "9", "routes", "api.stripe.com"],
         ["good:", "3", "tools,", "22", "routes,", "3", "warnings"],
+        ["stripe", "7", "routes", "api.stripe.com"],
+        ["support", "3", "routes", "support.example.com"],
+        ["good:", "5", "tools,", "29", "routes,", "5", "warnings"],
     ]
-    assert ran.err.count("warning: CONNECT to ") == 3
+    assert ran.err.count("warning: CONNECT to ") == 5
 
 
 def test_a_bad_folder_is_told_line_by_line_and_never_wrapped(bad: Path) -> None:
@@ -91,19 +95,20 @@ def test_strict_takes_warnings_for_problems() -> None:
     ran = Ran("check", CONFIG, "--strict")
     assert ran.status == 1
     assert "refused (--strict): 3 tools, 22 routes, 3 warnings" in ran.err
+    assert "refused (--strict): 5 tools, 29 routes, 5 warnings" in ran.err
 
 
-def test_the_schema_goes_to_the_terminal_or_into_two_files(tmp_path: Path) -> None:
-    both = Ran("schema").json
-    assert sorted(both) == ["routes", "sidecar"]
+def test_the_schema_goes_to_the_terminal_or_into_files(tmp_path: Path) -> None:
+    schemas = Ran("schema").json
+    assert sorted(schemas) == ["routes", "sidecar", "states"]
     assert Ran("schema", "--out", str(tmp_path / "new")).status == 0
-    assert json.loads((tmp_path / "new" / "routes.schema.json").read_text()) == both["routes"]
+    assert json.loads((tmp_path / "new" / "routes.schema.json").read_text()) == schemas["routes"]
     (tmp_path / "file").touch()
     blocked = Ran("schema", "--out", str(tmp_path / "file"))
     assert (blocked.status, "cannot be written" in blocked.err) == (1, True)
 
 
-def test_a_call_is_explained_without_being_made() -> None:
+def test_a_cschemasis_explained_without_being_made() -> None:
     ran = Ran(
         "explain",
         CONFIG,
@@ -118,7 +123,7 @@ def test_a_call_is_explained_without_being_made() -> None:
     assert "cap      tool:hubspot:write at most 2\n" in ran.out
 
 
-def test_a_call_is_explained_to_programs() -> None:
+def test_a_cschemasis_explained_to_programs() -> None:
     told = Ran(
         "explain",
         CONFIG,
@@ -167,7 +172,7 @@ def test_https_is_explained_with_what_connect_leaves_open() -> None:
     assert "tunnelled blind" in Ran("explain", CONFIG, "CONNECT", "api.stripe.com:443").out
 
 
-def test_a_call_that_would_be_refused_is_explained_as_such() -> None:
+def test_a_cschemasthat_would_be_refused_is_explained_as_such() -> None:
     ran = Ran("explain", CONFIG, "POST", "/_tool/stripe/v1/refunds", "-d", "amount=1")
     assert ran.status == 1
     assert ran.out.startswith(

@@ -525,7 +525,7 @@ TOOL: list[tuple[str, str]] = [
     ),
     (ROUTE + "    fresh: ['a']", "8:5: 'fresh' is not available in this version; remove it"),
     (ROUTE + "    observes: ['a']", "8:5: 'observes' is not available in this version; remove it"),
-    (ROUTE + "    order: {entity: a}", "8:5: 'order' is not available in this version; remove it"),
+    (ROUTE + "    order: {entity: a}", "8:5: an order needs 'requires', 'sets' or both"),
     (ROUTE + "    approval: {when: a}", "8:5: 'approval' is not available in this version; remove it"),
     (ROUTE + "    mode: off", "8:11: mode of route 'deal.update': 'off' is not enforce or observe"),
     (ROUTE + "    locks:", "8:5: locks of route 'deal.update' is empty; give it a value or remove it"),

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from sidecar.core.compile.disorder import doubt_order
 from sidecar.core.compile.doubts import doubts
 from sidecar.core.compile.process import compile_process
+from sidecar.core.compile.states import Kinds
 from sidecar.core.compile.tool import ToolPart, compile_tool
 from sidecar.core.config import Config, Process
 from sidecar.core.document import Document, Path, parse
@@ -37,10 +39,11 @@ def compile_config(
         file.name: report for file in files if (report := _opened(file, environ, problems)) is not None
     }
     process = compile_process(reports.get(PROCESS), folder)
+    kinds = Kinds(report for name, report in reports.items() if kind_of(name) == "states")
     tools = [
         tool
         for name, report in reports.items()
-        if name != PROCESS and (tool := compile_tool(report, process, folder))
+        if kind_of(name) == "routes" and (tool := compile_tool(report, process, folder, kinds))
     ]
     _agree(tools)
     for report in reports.values():
@@ -48,6 +51,7 @@ def compile_config(
     if any(problem.fatal for problem in problems):
         raise ConfigError(problems)
     doubts(reports.get(PROCESS), process, tools)
+    doubt_order(tools, kinds)
     warnings = {problem for report in reports.values() for problem in report.problems} | set(problems)
     return _config(folder, files, process, tools, reports, tuple(sorted(warnings)))
 
@@ -58,12 +62,17 @@ def _opened(file: File, environ: Mapping[str, str], problems: list[Problem]) -> 
     if document is None:
         return None
     report = Report(document)
-    kind: Kind = "sidecar" if file.name == PROCESS else "routes"
+    kind = kind_of(file.name)
     if not begun(report):
         problems += report.problems
         return None
     report.problems += not_yet(document, kind)
     return report
+
+
+def kind_of(name: str) -> Kind:
+    """Which kind of file it is, by its path in the folder."""
+    return "sidecar" if name == PROCESS else "states" if name.startswith("states/") else "routes"
 
 
 def _agree(tools: Iterable[ToolPart]) -> None:

@@ -9,12 +9,15 @@ from sidecar.core.claim import Rate
 from sidecar.core.client import Client, pattern
 from sidecar.core.compile.budgets import budgets
 from sidecar.core.compile.groups import check_group
+from sidecar.core.compile.order import orders
+from sidecar.core.compile.states import Kinds
 from sidecar.core.compile.tried import tried
 from sidecar.core.compile.unknown import reconciled
 from sidecar.core.condition import Condition
 from sidecar.core.config import Process
 from sidecar.core.cost import Cost
 from sidecar.core.document import Path
+from sidecar.core.guard import GuardSpec
 from sidecar.core.outbound import Trust
 from sidecar.core.pattern import HostPattern, PathPattern
 from sidecar.core.route import SAFE, WRITTEN_WINDOW_MS, Base, DownstreamKey, IntentSpec, StoreSpec
@@ -55,7 +58,7 @@ class ToolPart:
     routes: tuple[Written, ...]
 
 
-def compile_tool(report: Report, process: Process, folder: str) -> ToolPart | None:
+def compile_tool(report: Report, process: Process, folder: str, kinds: Kinds) -> ToolPart | None:
     """None where the file says too little to go on; ``report`` has the reasons.  ``folder`` is where paths begin."""
     file = read(report, schema.ToolFile, leave="routes")
     if file is None:
@@ -69,7 +72,7 @@ def compile_tool(report: Report, process: Process, folder: str) -> ToolPart | No
     for index in range(len(written)):
         path: Path = ("routes", index)
         route = read(report, schema.Route, path)
-        if route is not None and (compiled := _route(report, path, route, file, tool, process)) is not None:
+        if route is not None and (compiled := _route(report, path, route, file, tool, process, kinds)):
             routes.append(Written(path, route, compiled))
     return ToolPart(report, file, tool, tuple(routes))
 
@@ -151,7 +154,13 @@ def _downstream(report: Report, key: schema.DownstreamKey | None) -> DownstreamK
 
 
 def _route(
-    report: Report, path: Path, file: schema.Route, head: schema.ToolFile, tool: run.Tool, process: Process
+    report: Report,
+    path: Path,
+    file: schema.Route,
+    head: schema.ToolFile,
+    tool: run.Tool,
+    process: Process,
+    kinds: Kinds,
 ) -> run.Route | None:
     pattern = tried(report, (*path, "match", "path"), PathPattern.parse, file.match.path, "a path pattern")
     methods = frozenset(file.match.method)
@@ -172,6 +181,11 @@ def _route(
         cost = tried(report, (*path, "cost"), lambda text: Cost.parse(text, parameters), file.cost, "a cost")
     store = _store(report, (*path, "store"), file.store)
     _check_resend(report, path, file, methods, tool)
+    observe = (file.mode or head.mode or process.mode) == "observe"
+    guards: tuple[GuardSpec, ...] = (
+        *orders(report, path, file, parameters, kinds, observe=observe),
+        *budgets(report, path, file, head, parameters),
+    )
     if pattern is None:
         return None
     return run.Route(
@@ -187,11 +201,11 @@ def _route(
         locks=locks,
         cost=cost,
         intent=intent,
-        guards=budgets(report, path, file, head, parameters),
         store=store,
         **reconciled(report, path, file, parameters),
         quarantine=file.unknown.quarantine or ("resolved" if lane.name == "high_risk" else "deadline"),
-        observe=(file.mode or head.mode or process.mode) == "observe",
+        observe=observe,
+        guards=guards,
         body_limit=file.body_limit or head.body_limit or process.limits.body_bytes,
     )
 

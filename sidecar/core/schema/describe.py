@@ -7,6 +7,7 @@ import orjson
 
 from sidecar.core.schema.fields import Fields
 from sidecar.core.schema.process import SidecarFile
+from sidecar.core.schema.states import StatesFile
 from sidecar.core.schema.tool import ToolFile
 from sidecar.core.schema.unavailable import LATER, Kind
 
@@ -15,6 +16,7 @@ Schema = dict[str, Any]
 FILES: Final[dict[Kind, tuple[str, type[Fields]]]] = {
     "sidecar": ("sidecar.yaml", SidecarFile),
     "routes": ("routes/*.yaml", ToolFile),
+    "states": ("states/*.yaml", StatesFile),
 }
 """Each kind of file and its root."""
 
@@ -22,7 +24,8 @@ _INTRODUCTION: Final = """# Configuration
 
 <!-- Made by `sidecar schema --markdown`; change the descriptions in `sidecar/core/schema/`. -->
 
-A folder: `sidecar.yaml` (this process, the fleet's caps, identity) and `routes/*.yaml` (one tool each).
+A folder: `sidecar.yaml` (this process, the fleet's caps, identity), `routes/*.yaml` (one tool each) and, where the
+order of calls matters, `states/*.yaml` (one kind of entity each).
 Without `sidecar.yaml` every setting has its default; without route files every call passes ungated.
 `sidecar check DIR` tells everything that is wrong, each with its file, line and column. `sidecar run` refuses
 a folder with a problem; a running sidecar keeps the last good one. What `listen` and `store` say is read once:

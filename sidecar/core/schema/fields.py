@@ -228,6 +228,7 @@ Name = Annotated[
     ),
     _described("name", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "deal.update"),
 ]
+Names = Annotated[tuple[Name, ...], BeforeValidator(one_or_list, json_schema_input_type=Name | list[Name])]
 Identifier = Annotated[
     str,
     reader(

@@ -200,6 +200,8 @@ def _written(document: Document, path: Path, loc: tuple[int | str, ...]) -> Path
     for step in loc:
         if step == "[key]":
             break
+        if step == 0 and isinstance(document.node(path).value, dict):
+            continue  # a mapping that stands for a list of one
         if not document.has((*path, step)):
             return (*path, step) if step == loc[-1] else path
         path = (*path, step)
@@ -209,7 +211,7 @@ def _written(document: Document, path: Path, loc: tuple[int | str, ...]) -> Path
 def _holder(kind: Any, path: Path) -> type[BaseModel] | None:
     """The model that describes the mapping at ``path``."""
     for step in path:
-        kind = _model(kind)
+        kind = _one(kind) if isinstance(step, str) else _model(kind)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             fields = {field.alias or name: field for name, field in kind.model_fields.items()}
             if step not in fields:
@@ -217,8 +219,14 @@ def _holder(kind: Any, path: Path) -> type[BaseModel] | None:
             kind = fields[str(step)].annotation
         elif get_origin(kind) in (tuple, dict):
             kind = get_args(kind)[0 if get_origin(kind) is tuple else 1]
-    kind = _model(kind)
+    kind = _one(kind)
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _one(kind: Any) -> Any:
+    """``kind``, or that of its items where one stands for a list of one."""
+    kind = _model(kind)
+    return _model(get_args(kind)[0]) if get_origin(kind) is tuple else kind
 
 
 def _model(kind: Any) -> Any:

@@ -29,6 +29,7 @@ from sidecar.core.schema.fields import (
     field,
     needed,
 )
+from sidecar.core.schema.order import Orders
 from sidecar.core.schema.unknown import Partial, Unknown
 
 
@@ -221,7 +222,10 @@ class Route(Fields):
     timeout: Duration | None = field(None, "Instead of the tool's.")
     body_limit: Size | None = field(None, "Instead of the tool's.")
     mode: Mode | None = field(None, "Instead of the tool's.")
-    order: Any = field(None, "Which step must come before this one.")
+    order: Orders = field(
+        [],
+        "Which state an entity must be in, and which one it is in afterwards. One, or several that must all hold.",
+    )
     approval: Any = field(None, "When a person must agree.")
     fresh: Any = field(None, "Entities that must be as the run last read them.")
     observes: Any = field(None, "Entities that this call reads.")

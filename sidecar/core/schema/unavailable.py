@@ -10,7 +10,7 @@ from typing import Final, Literal
 from sidecar.core.document import Document, Node, Path
 from sidecar.core.problems import Problem
 
-Kind = Literal["sidecar", "routes"]
+Kind = Literal["sidecar", "routes", "states"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,6 @@ LATER: Final = (
     Later("routes", "routes.*.locks.*.idle", "remove it"),
     Later("routes", "routes.*.fresh", "remove it"),
     Later("routes", "routes.*.observes", "remove it"),
-    Later("routes", "routes.*.order", "remove it"),
     Later("routes", "routes.*.approval", "remove it"),
 )
 
