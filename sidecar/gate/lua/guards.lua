@@ -3,11 +3,16 @@
 --   refuses(c, id, terms)           nothing, or why the call may not go now: { patience_ms, said... }; it may be asked again
 --                                   for patience_ms, in which what it waits for may come to be (0: asking again is no use)
 --   granted(c, id, terms)           the call goes; may keep what it found in terms, until the call is settled
---   settled(c, id, terms, ending, changed)   it ended: answer, done, free, not_sent, unknown
+--   settled(c, id, terms, ending, changed, status)   it ended: answer, done, free, not_sent, unknown; with the status of
+--                                   the answer where there was one and somebody knows it
+--   repeated(c, id, terms)          the call does not go, since a twin did it
 --
 -- Every one may be left out.  `not_sent` comes too where a grant is given back or lapses unused, and `unknown` where its
 -- owner died; a late settle then says what was true after all.
 local GUARD = {}
+--- @include "guard_hold"
+--- @include "guard_seen"
+--- @include "guard_end"
 
 local function guards_of(c)
   return c[GUARDS] ~= "" and cjson.decode(c[GUARDS]) or {}
@@ -35,11 +40,20 @@ guards_granted = function(c, id)
   c[GUARDS] = #guards > 0 and cjson.encode(guards) or ""
 end
 
-local function guards_settled(c, id, ending, changed)
+local function guards_settled(c, id, ending, changed, status)
   for _, terms in ipairs(guards_of(c)) do
     local settled = GUARD[terms[1]].settled
     if settled then
-      settled(c, id, terms, ending, changed)
+      settled(c, id, terms, ending, changed, status)
+    end
+  end
+end
+
+local function guards_repeated(c, id)
+  for _, terms in ipairs(guards_of(c)) do
+    local repeated = GUARD[terms[1]].repeated
+    if repeated then
+      repeated(c, id, terms)
     end
   end
 end

@@ -14,7 +14,7 @@
                      not_sent: nothing left; unknown: it may have happened
   ARGV[5]   changed  1: the entities may differ now
   ARGV[6]   over     0: the request may still be running, so its locks stay
-  ARGV[7]   note     done: the status; unknown: why
+  ARGV[7]   note     unknown: why; done, and of a call with guards every other: the status
   ARGV[8]   retain   ms an unknown record lives; 0: as the claim said
   ARGV[9]   answer   opaque here; "" unless ending is answer
 
@@ -75,7 +75,7 @@ local function hand_on()
   --- @include "grant"
   --- @include "lapse"
   --- @include "learn"
-  guards_settled(c, id, ending, changed)
+  guards_settled(c, id, ending, changed, tonumber(ARGV[7]))
   if learns then
     learn(c, id, ending)
   end
