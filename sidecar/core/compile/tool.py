@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeVar
 from sidecar.core import route as run
 from sidecar.core.claim import Rate
 from sidecar.core.client import Client, pattern
+from sidecar.core.compile.runs import of_runs
 from sidecar.core.condition import Condition
 from sidecar.core.config import Process
 from sidecar.core.cost import Cost
@@ -189,6 +190,7 @@ def _route(
         locks=locks,
         cost=cost,
         intent=intent,
+        guards=of_runs(report, path, file, lambda at, text: _template(report, at, text, parameters)),
         store=store,
         resolve=None if file.unknown.resolve == "probe" else file.unknown.resolve,
         quarantine=file.unknown.quarantine or ("resolved" if lane.name == "high_risk" else "deadline"),
@@ -206,10 +208,12 @@ def _locks(
     for index, lock in enumerate(file.locks):
         at: Path = (*path, "locks", index)
         at = (*at, "key") if report.document.has((*at, "key")) else at
-        locks.append(
-            _tried(report, at, lambda text: Template.parse(text, parameters), lock.key, "a template")
-        )
+        locks.append(_template(report, at, lock.key, parameters))
     return tuple(lock for lock in locks if lock is not None)
+
+
+def _template(report: Report, path: Path, text: str, parameters: frozenset[str] | None) -> Template | None:
+    return _tried(report, path, lambda it: Template.parse(it, parameters), text, "a template")
 
 
 def _intent(

@@ -31,13 +31,16 @@ elseif c[STATE] == "offered" then
 else
   free(c, id, PLACES)
   local under_way = c[STATE] == "granted"
-  c[HOLD] = c[TIMEOUT]
   if under_way then
     doubt(c, id, "released", 0)
   end
+  c = { unpack(c, 1, PLACES - 1) } -- it has no places any more
+  c[LOCKS], c[HOLD] = 0, c[TIMEOUT]
   quarantine(c, id)
   if under_way then
     guards_settled(c, id, "unknown", true)
+  elseif c[DEADLINE] <= now then
+    forget(id)
   end
 end
 dispatch()
