@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from time import time
@@ -83,7 +83,7 @@ class Sidecar:
     async def _start(self, parts: AsyncExitStack) -> None:
         config, process = self._config, self._config.process
         try:
-            decisions = Log(process.log.decisions, process.log.level)
+            decisions = self._decisions = Log(process.log.decisions, process.log.level)
         except OSError as error:
             raise StartError(f"log.decisions: {error}") from None
         parts.callback(decisions.close)
@@ -174,6 +174,9 @@ class Sidecar:
     def config(self) -> Loaded:
         config = self._config
         return Loaded(config.digest, self._loaded_at_s, config.written, self._last_reload)
+
+    def changed(self, what: str, about: Mapping[str, object]) -> None:
+        self._decisions.note(what, about)
 
     def explain(self, method: str, url: str, headers: RawHeaders, body: bytes) -> object:
         call = Call.of_url("c0", method, url, Headers(headers))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from sidecar.control.status import Peek, Status
+from sidecar.control.status import Gate, Status
 from sidecar.tasks import spawn
 from sidecar.telemetry.meters import Meters
 
@@ -24,7 +24,7 @@ STOP_S = 1.0
 class Admin:
     """The admin port of one process."""
 
-    def __init__(self, status: Status, peek: Peek, meters: Meters, token: str) -> None:
+    def __init__(self, status: Status, peek: Gate, meters: Meters, token: str) -> None:
         """``token``: the bearer token that may change state; empty, nobody may."""
         self._status = status
         self._peek = peek

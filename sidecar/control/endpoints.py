@@ -10,7 +10,8 @@ from aiohttp import web
 from sidecar import __version__
 from sidecar.control.answers import Fault, instant, listed, problems, said
 from sidecar.control.auth import changing, guard
-from sidecar.control.status import Item, Loaded, Peek, Reload, Status
+from sidecar.control.holds import Holds, runs_of
+from sidecar.control.status import Gate, Item, Loaded, Reload, Status
 from sidecar.core.call import RawHeaders
 from sidecar.core.refusal import Refusal
 from sidecar.telemetry.meters import Meters
@@ -21,7 +22,7 @@ LARGEST_BYTES = 1 << 20
 """Of a request's body; the largest is a call to explain."""
 
 
-def runner(status: Status, peek: Peek, meters: Meters, token: str, stop_s: float) -> web.AppRunner:
+def runner(status: Status, peek: Gate, meters: Meters, token: str, stop_s: float) -> web.AppRunner:
     """The port's application, not listening yet."""
     rooms = _Endpoints(status, peek, meters)
     app = web.Application(middlewares=[problems, guard], client_max_size=LARGEST_BYTES)
@@ -34,7 +35,7 @@ def runner(status: Status, peek: Peek, meters: Meters, token: str, stop_s: float
 
 
 class _Endpoints:
-    def __init__(self, status: Status, peek: Peek, meters: Meters) -> None:
+    def __init__(self, status: Status, peek: Gate, meters: Meters) -> None:
         self._status = status
         self._peek = peek
         self._meters = meters
@@ -50,7 +51,12 @@ class _Endpoints:
             "/approvals": self.approvals,
             "/runs": self.runs,
         }
-        self.changes = {("POST", "/reload"): self.reload}
+        holds = Holds(status, peek, meters.runs)
+        self.changes = {
+            ("POST", "/reload"): self.reload,
+            ("DELETE", "/runs/{id}"): holds.end_run,
+            ("DELETE", "/leases/{id}"): holds.release,
+        }
 
     async def healthz(self, _request: web.Request) -> web.Response:
         return said({"alive": True, "version": __version__})
@@ -103,12 +109,7 @@ class _Endpoints:
         return listed([])  # no route can ask for one yet
 
     async def runs(self, _request: web.Request) -> web.Response:
-        return listed(
-            [
-                {"id": run, "workflow": workflow, "tenant": tenant, "calls": calls}
-                for (workflow, tenant, run), calls in self._meters.runs.items()
-            ]
-        )
+        return listed(runs_of(self._meters.runs, await _patiently(self._peek.runs())))
 
     async def reload(self, _request: web.Request) -> web.Response:
         result = await self._status.reload()

@@ -48,6 +48,10 @@ class Status(Protocol):
 
     async def reload(self) -> Reload: ...
 
+    def changed(self, what: str, about: Mapping[str, object]) -> None:
+        """A person changed something: put it on record."""
+        ...
+
 
 class Peek(Protocol):
     """What the store holds now.  Raises Refusal ``store-unavailable``."""
@@ -57,3 +61,19 @@ class Peek(Protocol):
     async def queues(self) -> Sequence[Item]: ...
 
     async def unknown(self) -> Sequence[Item]: ...
+
+    async def runs(self) -> Sequence[Item]:
+        """Runs that hold something between their calls."""
+        ...
+
+
+class Gate(Peek, Protocol):
+    """What people may change there.  Raises Refusal ``store-unavailable``."""
+
+    async def end_run(self, tenant: str, workflow: str, run: str) -> int:
+        """Let go of every lock that the run holds.  How many they were."""
+        ...
+
+    async def release(self, lease: str) -> Item | None:
+        """Take back what an item of ``leases`` is about.  None where there is none such."""
+        ...

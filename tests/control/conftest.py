@@ -1,6 +1,6 @@
 """An admin port on loopback, over a process and a store that say what a test tells them to."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -37,6 +37,11 @@ class Process:
             raise self.explain_raises
         return {"route": "deal.update"}
 
+    changes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
+
+    def changed(self, what: str, about: Mapping[str, object]) -> None:
+        self.changes.append((what, about))
+
     async def reload(self) -> Reload:
         self.reloads += 1
         return self.next_reload
@@ -48,6 +53,7 @@ class Store:
 
     items: dict[str, list[Item]] = field(default_factory=dict)
     look: Callable[[], Awaitable[None]] | None = None
+    ended: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def leases(self) -> Sequence[Item]:
         return await self._see("leases")
@@ -57,6 +63,16 @@ class Store:
 
     async def unknown(self) -> Sequence[Item]:
         return await self._see("unknown")
+
+    async def runs(self) -> Sequence[Item]:
+        return await self._see("runs")
+
+    async def end_run(self, tenant: str, workflow: str, run: str) -> int:
+        self.ended.append((tenant, workflow, run))
+        return 1
+
+    async def release(self, lease: str) -> Item | None:
+        return next((item for item in self.items.get("leases", []) if item["id"] == lease), None)
 
     async def _see(self, what: str) -> Sequence[Item]:
         if self.look is not None:
@@ -81,8 +97,10 @@ class Port:
         async with self.client.request(method, self.url + path, **options) as response:
             return response.status, await response.json(content_type=None), response
 
-    async def change(self, path: str) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
-        return await self.ask("POST", path, headers={"Authorization": f"Bearer {TOKEN}"})
+    async def change(
+        self, path: str, method: str = "POST", **options: object
+    ) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
+        return await self.ask(method, path, headers={"Authorization": f"Bearer {TOKEN}"}, **options)
 
 
 @pytest.fixture

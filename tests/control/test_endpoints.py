@@ -83,7 +83,7 @@ async def test_runs_are_those_with_a_call_in_flight(port: Port) -> None:
     route, story = port.meters.route("hubspot", "deal.update", "write"), a_story()
     route.began(story)
     assert (await port.ask("GET", "/runs"))[1] == {
-        "items": [{"id": "run-7", "workflow": "sync", "tenant": "acme", "calls": 1}]
+        "items": [{"id": "run-7", "workflow": "sync", "tenant": "acme", "calls": 1, "locks": []}]
     }
     route.ended(story)
     assert (await port.ask("GET", "/runs"))[1] == {"items": []}
@@ -248,7 +248,7 @@ async def test_a_probe_may_ask_with_head(port: Port, path: str) -> None:
 
 def test_the_reference_page_lists_every_endpoint() -> None:
     page = (Path(__file__).parents[2] / "docs" / "admin.md").read_text()
-    listed = set(re.findall(r"^\| `((?:GET|POST) /\w+)", page, re.MULTILINE))
+    listed = set(re.findall(r"^\| `((?:GET|POST|DELETE) /\w+(?:/\{\w+\})?)", page, re.MULTILINE))
     app = endpoints.runner(Process(), Store(), Meters(), "", 1.0).app
     served = {f"{route.method} {route.resource.canonical}" for route in app.router.routes() if route.resource}
     assert listed == {route for route in served if not route.startswith("HEAD")}

@@ -15,7 +15,9 @@ IDLE_MS = 120_000
 def call(name: str, run: str, *locks: str, hold: str = "", idle_ms: int = IDLE_MS, **others: Any) -> Claim:
     """A call of a run that locks ``locks``, and holds by run those that ``hold`` has in it."""
     guards = tuple(Hold(lock, idle_ms) for lock in locks if lock in hold)
-    return claim(name, None, tuple(sorted(locks)), guards=guards + others.pop("guards", ()), run=run, **others)
+    return claim(
+        name, None, tuple(sorted(locks)), guards=guards + others.pop("guards", ()), run=run, **others
+    )
 
 
 def ids(run: str) -> str:
@@ -54,7 +56,9 @@ def test_another_run_waits_between_the_calls_of_the_run_that_holds(scripts: Scri
     assert 0 < left_ms <= LEASE_MS
 
 
-def test_a_plain_lock_of_another_route_is_blocked_as_well_and_so_is_a_call_without_a_run(scripts: Scripts) -> None:
+def test_a_plain_lock_of_another_route_is_blocked_as_well_and_so_is_a_call_without_a_run(
+    scripts: Scripts,
+) -> None:
     held(scripts, "A")
     assert scripts.admit(call("b1", "B", "x"))[0] == "waiting"
     assert scripts.admit(call("b2", "", "x"), "now")[0] == "blocked"
@@ -121,7 +125,9 @@ def test_a_call_that_says_so_ends_its_run_when_it_is_settled_and_not_before(scri
 
 
 @pytest.mark.parametrize(("ending", "ends"), [("not_sent", False), ("unknown", True), ("done", True)])
-def test_a_last_call_that_sent_nothing_does_not_end_its_run(scripts: Scripts, ending: str, ends: bool) -> None:
+def test_a_last_call_that_sent_nothing_does_not_end_its_run(
+    scripts: Scripts, ending: str, ends: bool
+) -> None:
     held(scripts, "A")
     fence = scripts.grant(call("a2", "A", "x", hold="x", guards=(EndRun(),)))
     scripts.settle("a2", fence, ending)
@@ -160,7 +166,9 @@ def test_an_idle_time_shorter_than_a_lease_counts_from_the_end_of_the_call(scrip
     assert scripts.states() == {"b1": "offered"}
 
 
-def test_a_dead_sidecars_run_lets_go_after_one_lease_though_it_was_not_idle_for_long(scripts: Scripts) -> None:
+def test_a_dead_sidecars_run_lets_go_after_one_lease_though_it_was_not_idle_for_long(
+    scripts: Scripts,
+) -> None:
     held(scripts, "A")
     scripts.advance(LEASE_MS - 1)
     assert scripts.admit(call("b1", "B", "x"), "now")[0] == "blocked"
@@ -170,7 +178,9 @@ def test_a_dead_sidecars_run_lets_go_after_one_lease_though_it_was_not_idle_for_
     assert nothing_of_runs_is_left(scripts)
 
 
-def test_a_crash_in_the_middle_of_a_call_quarantines_the_record_also_from_the_crashed_run(scripts: Scripts) -> None:
+def test_a_crash_in_the_middle_of_a_call_quarantines_the_record_also_from_the_crashed_run(
+    scripts: Scripts,
+) -> None:
     scripts.grant(call("a1", "A", "x", hold="x", timeout_ms=60_000))
     scripts.advance(LEASE_MS + 1)
     assert scripts.states() == {"a1": "lapsed"}

@@ -44,7 +44,7 @@ def _holds(report: Report, path: Path, file: schema.Route) -> Iterator[GuardSpec
 
 def _seen(
     path: Path, kind: Literal["observes", "fresh"], texts: Sequence[str], parse: Parse
-) -> Iterator[GuardSpec]:
+) -> Iterator[SeenSpec]:
     for index, text in enumerate(texts):
         key = parse((*path, kind, index), text)
         if key is not None:
@@ -52,15 +52,16 @@ def _seen(
 
 
 def _fresh(report: Report, path: Path, file: schema.Route, parse: Parse) -> Iterator[GuardSpec]:
-    yield from _seen(path, "fresh", file.fresh, parse)
     locked = {lock.key for lock in file.locks or ()}
-    for index, text in enumerate(file.fresh):
+    for spec in _seen(path, "fresh", file.fresh, parse):
+        text = spec.key.text
         if text not in locked:
             message = (
                 f"'{text}' is not among the route's locks, so another run may change it between the check and the "
                 "write; lock it too"
             )
-            report.about((*path, "fresh", index), message, fatal=False)
+            report.about((*path, "fresh"), message, fatal=False, key=True)
+        yield spec
 
 
 def ended(sites: Sequence[Site]) -> tuple[tuple[Site, ...], tuple[GuardSpec, ...]]:
