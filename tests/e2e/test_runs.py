@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.e2e.conftest import Start
-from tests.e2e.harness import Got, Seen, Sidecar, Tool, admin, ask, configure, drop, later
+from tests.e2e.harness import CLEAN_ENV, Got, Seen, Sidecar, Tool, admin, ask, configure, drop, later
 
 ROUTES = """
   - name: account.read
@@ -143,6 +144,39 @@ async def test_what_a_run_holds_is_seen_and_named_and_taken_back_by_a_person(
     assert (await admin(here, "/runs/A", "DELETE", headers=BEARER)).status == 404
     assert (await admin(here, "/runs/B", "DELETE", headers=BEARER)).json["locks"] == ["account:1"]
     assert (await admin(here, "/leases")).json["items"] == []
+
+
+async def leases(sidecar: Sidecar, *words: str) -> tuple[int, str]:
+    """``sidecar leases``: its exit status and all it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sidecar", "leases", *words, "--admin", sidecar.admin),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=CLEAN_ENV | TOKEN,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_an_operator_lists_and_releases_from_a_terminal(
+    tool: Tool, start: Start, tmp_path: Path
+) -> None:
+    configure(tmp_path, tool, ROUTES)
+    sidecar = await start(env=TOKEN)
+    assert await leases(sidecar, "list") == (0, "nothing is held\n")
+    await ask(sidecar, "GET", ONE, **run("A"))
+    code, said = await leases(sidecar, "list", "--json")
+    (item,) = json.loads(said)["items"]
+    assert code == 0
+    code, said = await leases(sidecar, "list")
+    assert (code, all(word in said for word in (item["id"], "held", "account:1", "A"))) == (0, True)
+    assert await leases(sidecar, "release", item["id"], "--by", "ada") == (
+        0,
+        f"{item['id']} released: account:1\n",
+    )
+    assert (await sidecar.decided(change="release lease"))["by"] == "ada"
+    code, said = await leases(sidecar, "release", item["id"])
+    assert (code, "GET /leases lists" in said) == (1, True)
 
 
 async def test_a_waiting_call_is_handed_the_lock_when_the_run_ends(

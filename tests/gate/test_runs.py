@@ -191,6 +191,26 @@ def test_a_crash_in_the_middle_of_a_call_quarantines_the_record_also_from_the_cr
     assert scripts.admit(call("b2", "B", "x"), "now")[0] == "granted"
 
 
+def test_a_call_that_lapses_does_not_speak_for_its_run(scripts: Scripts) -> None:
+    scripts.grant(call("a1", "A", "x", hold="x", timeout_ms=60_000))
+    scripts.advance(10_000)
+    keep(scripts, "A", -1)
+    scripts.advance(5_001)
+    assert scripts.states() == {"a1": "lapsed"}
+    assert scripts.holders("lock:x") == {"a1", ids("A")}
+    scripts.advance(10_000)
+    assert scripts.holders("lock:x") == {"a1"}
+
+
+def test_each_lock_of_a_run_has_an_idle_time_of_its_own(scripts: Scripts) -> None:
+    for lock, idle_ms in (("x", 2_000), ("y", 2_500)):
+        scripts.do(call(f"c{lock}", "A", lock, hold=lock, idle_ms=idle_ms), "free")
+    scripts.advance(2_001)
+    assert (scripts.holders("lock:x"), scripts.holders("lock:y")) == (set(), {ids("A")})
+    scripts.advance(500)
+    assert nothing_of_runs_is_left(scripts)
+
+
 def test_a_call_that_sent_nothing_leaves_nothing_behind(scripts: Scripts) -> None:
     fence = scripts.grant(call("a1", "A", "x", hold="x"))
     scripts.settle("a1", fence, "not_sent")
@@ -249,9 +269,9 @@ def test_a_wait_that_becomes_a_ring_only_later_is_found_out_as_well(scripts: Scr
     assert scripts.admit(call("a2", "A", "y"))[0] == "waiting"
     assert scripts.admit(call("b1", "B", "x"))[0] == "waiting"
     scripts.settle("o1", other)  # now B takes y, for which A waits
-    assert scripts.states()["b0"] == "offered"
-    words = {scripts.admit(call("a2", "A", "y"), "again")[0], scripts.admit(call("b1", "B", "x"), "again")[0]}
-    assert words == {"deadlocked", "waiting"}
+    assert scripts.states() == {"b0": "offered", "b1": "waiting"}
+    assert scripts.admit(call("a2", "A", "y"), "again")[0] == "deadlocked"
+    assert scripts.admit(call("b1", "B", "x"), "again")[0] == "waiting"
 
 
 def test_a_wait_for_a_run_that_waits_for_nothing_is_no_ring(scripts: Scripts) -> None:
