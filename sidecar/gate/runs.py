@@ -42,8 +42,8 @@ class Held:
     renew_s: float = 0.0
 
     def quiet_ms(self, now_s: float) -> int:
-        """Since its last call ended; -1 while one is under way."""
-        return -1 if self.calls else int((now_s - self.ended_s) * 1000)
+        """Since its last call ended; none while one is under way."""
+        return 0 if self.calls else int((now_s - self.ended_s) * 1000)
 
 
 class Runs:

@@ -157,7 +157,7 @@ def test_a_quiet_run_keeps_its_lock_for_its_idle_time_and_no_longer(scripts: Scr
 def test_an_idle_time_shorter_than_a_lease_counts_from_the_end_of_the_call(scripts: Scripts) -> None:
     fence = scripts.grant(call("a1", "A", "x", hold="x", idle_ms=2_000))
     scripts.advance(5_000)
-    assert keep(scripts, "A", -1) == "held"
+    assert keep(scripts, "A", 0) == "held"
     scripts.settle("a1", fence)
     scripts.admit(call("b1", "B", "x"))
     scripts.advance(1_999)
@@ -194,7 +194,7 @@ def test_a_crash_in_the_middle_of_a_call_quarantines_the_record_also_from_the_cr
 def test_a_call_that_lapses_does_not_speak_for_its_run(scripts: Scripts) -> None:
     scripts.grant(call("a1", "A", "x", hold="x", timeout_ms=60_000))
     scripts.advance(10_000)
-    keep(scripts, "A", -1)
+    keep(scripts, "A", 0)
     scripts.advance(5_001)
     assert scripts.states() == {"a1": "lapsed"}
     assert scripts.holders("lock:x") == {"a1", ids("A")}

@@ -184,13 +184,13 @@ class Machine(RuleBasedStateMachine):
         self.lua.sweep()
         self.lapse()
         for run in RUNS:
-            self.lua.run("keep", LEASE_MS, NAMES[run], -1 if busy else ms)
+            self.lua.run("keep", LEASE_MS, NAMES[run], 0 if busy else ms)
             for lock in LOCKS:
                 if self.holds(run, lock):
                     idle = int(
                         self.lua.client.hget(self.lua.prefix + b"r:" + NAMES[run].encode(), f"lock:{lock}")
                     )
-                    kept = LEASE_MS if busy else min(LEASE_MS, idle - ms)
+                    kept = min(LEASE_MS, idle - (0 if busy else ms))
                     self.ends[run, lock] = max(self.ends[run, lock], self.lua.now + kept)
         self.notice()
 

@@ -7,7 +7,7 @@
 
   ARGV[1]   now    ms; "" asks the server (only tests pass a number)
   ARGV[2]   lease  ms from now that this word is good for
-  ARGV[3..] runs   name and quiet of each: ms since its last call ended; -1 while one is under way
+  ARGV[3..] runs   name and quiet of each: ms since its last call ended; 0 while one is under way
 
   Returns {more, word...}: 1 while something is due: sweep; and one word for each run
     held  it holds something
@@ -27,7 +27,7 @@ local function keep(run, quiet)
   local word = "gone"
   for _, lock in ipairs(locks_of(run)) do
     local place, idle, ends = unpack(lock)
-    local ms = quiet < 0 and lease or math.min(lease, idle - quiet)
+    local ms = math.min(lease, idle - quiet)
     if ends > now then
       word = "held"
       if now + ms > ends then
