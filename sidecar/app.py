@@ -84,7 +84,7 @@ class Sidecar:
     async def _start(self, parts: AsyncExitStack) -> None:
         config, process = self._config, self._config.process
         try:
-            decisions = Log(process.log.decisions, process.log.level)
+            decisions = self._decisions = Log(process.log.decisions, process.log.level)
         except OSError as error:
             raise StartError(f"log.decisions: {error}") from None
         parts.callback(decisions.close)

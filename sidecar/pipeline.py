@@ -102,7 +102,10 @@ class Pipeline:
         self._begin(story, matched.route)
         claim = story.claim = derive(matched)
         free = claim.empty and not self.gate.paused
-        held = self.gate.free if free else await self._admit(matched, claim, story)
+        if free:
+            held: Lease | Replay = self.gate.passing(claim) if self.gate.holding else self.gate.free
+        else:
+            held = await self._admit(matched, claim, story)
         agent.waiting = False
         if isinstance(held, Replay):
             self._replay(agent, story, held)

@@ -3,7 +3,7 @@
 ``gate/`` and ``wire/`` implement these without knowing each other or the spine.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sized
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, TypeVar
 
@@ -141,6 +141,15 @@ class Gate(Protocol):
 
     def heed(self, tool: str, tenant: str, workflow: str, lane: str) -> None:
         """Raises Refusal ``tool-paused`` where a person paused one of these."""
+        ...
+
+    @property
+    def holding(self) -> Sized:
+        """Runs that hold something between their calls; where it is empty nobody need hear of a free call."""
+        ...
+
+    def passing(self, claim: Claim) -> Lease:
+        """The lease of a claim that asks for nothing, while some run holds something."""
         ...
 
     async def turned_away(self, claim: Claim, away_ms: int) -> None:

@@ -57,6 +57,7 @@ class Street:
         self.stops_at = 0
         self.paused: set[str] = set()
         self.stopped: set[str] = set()
+        self.held: set[str] = set()
         self._pauses = 0
         self.pipeline = Pipeline(load(folder, {}), self, self, Meters(), self.stories.append)
 
@@ -97,6 +98,14 @@ class Street:
     @property
     def free(self) -> "FakeLease":
         return FakeLease(self, NOTHING)
+
+    @property
+    def holding(self) -> set[str]:
+        return self.held
+
+    def passing(self, claim: Claim) -> "FakeLease":
+        self.log.append(f"passing {claim.run}")
+        return FakeLease(self, claim)
 
     def ungated(self, claim: Claim, why: str) -> "FakeLease":
         return FakeLease(self, claim, why)
@@ -319,6 +328,15 @@ async def test_a_bug_is_answered_as_one_and_the_call_is_settled(
         "reply   500 refused",
     ]
     assert "bug of ours" in caplog.text
+
+
+async def test_while_a_run_holds_something_a_free_call_is_told_of_and_asks_for_nothing(
+    street: Street,
+) -> None:
+    street.held = {"run-7"}
+    log = await street.walk("GET", "http://crm.test/deals/7", b"", X_Agent_Run="run-7")
+    assert log[0] == "passing run-7"
+    assert not [line for line in log if line.startswith("admit")]
 
 
 async def test_an_agent_that_left_an_ungated_read_gets_nothing_more(street: Street) -> None:

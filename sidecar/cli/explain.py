@@ -114,8 +114,15 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
         "caller",
         f"tenant {who.tenant}, workflow {who.workflow}, run {who.run or '-'}, priority {who.priority}",
     )
+    idle_ms = {hold.entity: hold.idle_ms for hold in told.holds}
     for lock in told.locks:
-        yield "lock", lock
+        yield "lock", lock + (f", kept by the run for {_time(idle_ms[lock])}" if lock in idle_ms else "")
+    for entity in told.observes:
+        yield "observes", entity
+    for entity in told.fresh:
+        yield "fresh", f"{entity}: refused where another run changed it since this run read it"
+    if told.ends_run:
+        yield "run", "ends with this call: it keeps nothing"
     for order in told.order:
         yield "order", _order(order)
     if told.intent_key:

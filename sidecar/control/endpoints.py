@@ -12,6 +12,7 @@ from sidecar import __version__
 from sidecar.control.answers import Fault, instant, listed, problems, said
 from sidecar.control.asked import body_of, decision
 from sidecar.control.auth import changing, guard
+from sidecar.control.holds import Holds, runs_of
 from sidecar.control.status import Gate, Item, Loaded, Reload, Status
 from sidecar.control.switch import Switch
 from sidecar.control.unknowns import id_of, missing, verdict_of
@@ -60,11 +61,14 @@ class _Endpoints:
             "/budgets": self.budgets,
         }
         switch = Switch(status, peek)
+        holds = Holds(status, peek, meters.runs)
         self.changes = {
             ("POST", "/reload"): self.reload,
             ("POST", "/pause"): switch.pause,
             ("POST", "/resume"): switch.resume,
             ("POST", "/unknown/{id}/resolve"): self.resolve,
+            ("DELETE", "/runs/{id}"): holds.end_run,
+            ("DELETE", "/leases/{id}"): holds.release,
         }
 
     async def healthz(self, _request: web.Request) -> web.Response:
@@ -147,12 +151,7 @@ class _Endpoints:
         return listed([])  # no route can ask for one yet
 
     async def runs(self, _request: web.Request) -> web.Response:
-        return listed(
-            [
-                {"id": run, "workflow": workflow, "tenant": tenant, "calls": calls}
-                for (workflow, tenant, run), calls in self._meters.runs.items()
-            ]
-        )
+        return listed(runs_of(self._meters.runs, await _patiently(self._peek.runs())))
 
     async def reload(self, _request: web.Request) -> web.Response:
         result = await self._status.reload()

@@ -84,6 +84,10 @@ class Peek(Protocol):
     @property
     def unknowns(self) -> Unknowns: ...
 
+    async def runs(self) -> Sequence[Item]:
+        """Runs that hold something between their calls."""
+        ...
+
 
 class Gate(Peek, Protocol):
     """What people may change there.  Raises Refusal ``store-unavailable``."""
@@ -94,4 +98,12 @@ class Gate(Peek, Protocol):
 
     async def resume(self, kind: str, name: str) -> bool:
         """Let it go on.  Whether it was paused."""
+        ...
+
+    async def end_run(self, tenant: str, workflow: str, run: str) -> int:
+        """Let go of every lock that the run holds.  How many they were."""
+        ...
+
+    async def release(self, lease: str) -> Item | None:
+        """Take back what an item of ``leases`` is about.  None where there is none such."""
         ...

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from sidecar.core.call import Call, Identity
 from sidecar.core.claim import AutoCap, Cap, Claim, Rate
 from sidecar.core.derive import derive, intent_text
-from sidecar.core.guard import Budget, Order
+from sidecar.core.guard import Budget, EndRun, Fresh, Hold, Observe, Order
 from sidecar.core.identity import Identities
 from sidecar.core.refusal import Refusal
 from sidecar.core.table import Matched, Table
@@ -50,6 +50,11 @@ class Explanation:
     body_limit: int
     empty: bool
     """Nothing is asked of the store: the call passes ungated."""
+    holds: tuple[Hold, ...] = ()
+    """Locks that its run keeps between its calls."""
+    observes: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    ends_run: bool = False
 
     def as_json(self) -> dict[str, object]:
         """As a program reads it."""
@@ -59,6 +64,7 @@ class Explanation:
             "rates": [rate._asdict() for rate in self.rates],
             "budgets": [budget._asdict() for budget in self.budgets],
             "order": [order._asdict() for order in self.order],
+            "holds": [hold._asdict() for hold in self.holds],
         }
 
 
@@ -102,6 +108,10 @@ def _told(matched: Matched, claim: Claim, why: str, reads_body: bool, body_limit
         reads_body=reads_body,
         body_limit=body_limit,
         empty=claim.empty,
+        holds=tuple(guard for guard in claim.guards if isinstance(guard, Hold)),
+        observes=tuple(guard.entity for guard in claim.guards if isinstance(guard, Observe)),
+        fresh=tuple(guard.entity for guard in claim.guards if isinstance(guard, Fresh)),
+        ends_run=any(isinstance(guard, EndRun) for guard in claim.guards),
     )
 
 

@@ -60,7 +60,19 @@ class Order(NamedTuple):
     """Routes that set a required state, for who is refused."""
 
 
-Guard: TypeAlias = Observe | Fresh | Budget | Order
+class Hold(NamedTuple):
+    """The call's run holds the entity's lock with it, and keeps it when the call has ended."""
+
+    entity: str
+    idle_ms: int
+    """How long it keeps it while it calls nobody."""
+
+
+class EndRun(NamedTuple):
+    """The call is its run's last: once it is settled the run holds nothing more."""
+
+
+Guard: TypeAlias = Observe | Fresh | Hold | EndRun | Order | Budget
 
 
 class GuardSpec(Protocol):

@@ -17,6 +17,7 @@ from sidecar.core.call import Call, Identity
 from sidecar.core.client import Client
 from sidecar.core.content import Content
 from sidecar.core.fleet import Fleet
+from sidecar.core.guard import GuardSpec
 from sidecar.core.index import Candidates, Index
 from sidecar.core.pattern import HostPattern, canonical_path
 from sidecar.core.refusal import Refusal
@@ -116,8 +117,11 @@ class Table:
         fleet: Fleet,
         unmatched: Literal["tunnel", "deny"] = "tunnel",
         intercepts: bool = False,
+        always: tuple[GuardSpec, ...] = (),
     ) -> None:
-        """``intercepts``: a CONNECT to a tool's host is opened, not tunnelled blind."""
+        """``intercepts``: a CONNECT to a tool's host is opened, not tunnelled blind.  ``always``: what calls to other
+        hosts are asked all the same.
+        """
         self.sites = tuple(sites)
         self._doors = {site.tool.name: _Door(site) for site in sites}
         self._exact: dict[str, list[tuple[int | None, _Door]]] = {}
@@ -127,9 +131,9 @@ class Table:
                 self._open(pattern, self._doors[site.tool.name])
         self._below.sort(key=lambda entry: (-len(entry[0]), entry[1] is None))
         self._denies = unmatched == "deny"
-        self._pass = Candidates.of((), _passing(fleet))
+        self._pass = Candidates.of((), replace(_passing(fleet), guards=always))
         self._intercepts = intercepts
-        self._made_from = (self.sites, fleet, unmatched, intercepts)
+        self._made_from = (self.sites, fleet, unmatched, intercepts, always)
 
     def __reduce__(self) -> tuple[type["Table"], tuple[object, ...]]:
         return Table, self._made_from

@@ -31,6 +31,8 @@ from sidecar.gate.link import StoreAway, Words
 from sidecar.gate.observer import Nobody, Observer
 from sidecar.gate.patience import Patience
 from sidecar.gate.pauses import packed, place_of
+from sidecar.gate.runs import Passing, Runs
+from sidecar.gate.runs import name_of as name_of_run
 from sidecar.gate.safe import safe
 from sidecar.gate.store import Store
 from sidecar.gate.unknowns import Unknowns
@@ -68,7 +70,10 @@ class Gate:
         self._waiting = Waiting()
         self.unknowns = Unknowns(self._store, self._waiting)
         """What nobody can tell the outcome of, and how that is found out."""
-        self._keeper = Keeper(self._store, self._waiting, lease_ms, self._lost)
+        self._runs = Runs(lease_ms)
+        self.holding = self._runs.held
+        """Runs that hold something and have calls here: all their calls count, also those that ask for nothing."""
+        self._keeper = Keeper(self._store, self._waiting, self._runs, lease_ms, self._lost)
         self._keeping: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
         self._store.on_wake = self._waiting.wake
@@ -111,6 +116,10 @@ class Gate:
     def ungated(self, claim: Claim, why: str) -> Ungated:
         """A lease that holds nothing, for a call that goes on all the same."""
         return Ungated(claim.call, why)
+
+    def passing(self, claim: Claim) -> Ungated:
+        """The lease of a claim that asks for nothing, while some run holds something."""
+        return Passing(claim, self._runs)
 
     async def turned_away(self, claim: Claim, away_ms: int) -> None:
         """The claim's call was, by its upstream, and is settled after this; pauses its tool."""
@@ -199,6 +208,7 @@ class Gate:
     ) -> Lease | Replay:
         """Ask again whenever something may have changed, and a last time when the patience is over."""
         patience = Patience(claim, began_s)
+        self._runs.began(claim)
         self._waiting.tickets.add(claim.call)
         self._in_line[claim.call] = claim
         self._observer.queued(claim.flow.tenant)
@@ -211,6 +221,7 @@ class Gate:
                 mode = b"again" if asked_s < patience.ends_s else b"last"
                 reply = await self._store.run("admit", claim.call, mode, *terms)
         finally:
+            self._runs.ended(claim)
             self._waiting.forget(claim.call)
             del self._in_line[claim.call]
             self._observer.dequeued(claim.flow.tenant)
@@ -228,6 +239,8 @@ class Gate:
         lease = Lease(claim, fence, origin.decode(), wait_ms, gone_s, self._settle)
         lease.held(asked_s, lease_of(claim, self._lease_ms))
         self._keeper.leases[claim.call] = lease
+        if claim.guards or self._runs.held:
+            self._runs.granted(claim)
         if fence > self._store.fence_seen:
             self._store.fence_seen = fence
         return lease
@@ -239,6 +252,8 @@ class Gate:
 
     async def _settle(self, lease: Lease, outcome: Outcome) -> None:
         self._keeper.leases.pop(lease.claim.call, None)
+        if self._runs.held:
+            self._runs.ended(lease.claim)
         arguments = (lease.claim.call, b"%d" % lease.fence, *_settlement(outcome))
         try:
             self._settled(lease, await self._store.run("settle", *arguments))
@@ -293,8 +308,44 @@ class Gate:
         task.add_done_callback(self._chores.discard)
 
     async def leases(self) -> list[dict[str, object]]:
-        """What is held now.  Raises Refusal ``store-unavailable``, as do the two below."""
+        """What calls and runs hold now.  Raises Refusal ``store-unavailable``, as do those below."""
         return await peek.leases(self._store)
+
+    async def runs(self) -> list[dict[str, object]]:
+        """Runs that hold something."""
+        return await peek.runs(self._store)
+
+    async def end_run(self, tenant: str, workflow: str, run: str) -> int:
+        """Let go of every lock that the run holds.  How many they were."""
+        return await self._end(name_of_run((tenant, workflow, run)), "")
+
+    async def release(self, lease: str) -> dict[str, object] | None:
+        """Take back what a call holds, or a lock from a run: an item of ``leases``.  None where there is none such."""
+        for item in await self.leases():
+            if item["id"] == lease:
+                return item if await self._release(item) else None
+        return None
+
+    async def _release(self, item: dict[str, object]) -> bool:
+        if item["state"] == "held":
+            who = str(item["tenant"]), str(item["workflow"]), str(item["run"])
+            return await self._end(name_of_run(who), peek.place_of(item)) > 0
+        try:
+            word, more = await self._store.run("evict", str(item["id"]))
+        except StoreAway:
+            raise words.away() from None
+        if more:
+            self._chore(self._sweep(), "sweep")
+        return bool(word == b"evicted")
+
+    async def _end(self, run: str, place: str) -> int:
+        try:
+            _, more, count = await self._store.run("end", run, place)
+        except StoreAway:
+            raise words.away() from None
+        if more:
+            self._chore(self._sweep(), "sweep")
+        return int(count)
 
     async def queues(self) -> list[dict[str, object]]:
         """The lines, and who heads them."""

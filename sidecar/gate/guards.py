@@ -1,24 +1,25 @@
 """Guards in the store's words, and what the store says of them as refusals."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from sidecar.core.budget import shown
 from sidecar.core.claim import Claim
-from sidecar.core.guard import Budget, Fresh, Guard, Observe, Order
+from sidecar.core.guard import Budget, EndRun, Fresh, Guard, Hold, Observe, Order
 from sidecar.core.refusal import Refusal
 from sidecar.gate import order
 from sidecar.gate.safe import safe
 
 
-def packed(guards: Sequence[Guard]) -> str:
+def packed(guards: Sequence[Guard], lease_ms: int) -> str:
     """The ``guards`` argument of ``admit``: JSON, a list of lists that begin with the guard's word."""
-    return orjson.dumps([_terms(guard) for guard in guards]).decode()
+    return orjson.dumps([_terms(guard, lease_ms) for guard in guards]).decode()
 
 
-def _terms(guard: Guard) -> list[order.Term]:
+def _terms(guard: Guard, lease_ms: int) -> list[order.Term]:
     match guard:
         case Observe(entity):
             return ["observe", safe(entity)]
@@ -31,11 +32,27 @@ def _terms(guard: Guard) -> list[order.Term]:
             return ["budget", safe(name), str(amount), str(limit), str(window_ms), str(decimals), about]
         case Order():
             return order.terms(guard)
+        case Hold(entity, idle_ms):
+            return ["hold", safe(entity), idle_ms, lease_ms]
+        case EndRun():
+            return ["end"]
 
 
 def name_of(guard: Guard) -> str:
     """As ``blocked_by`` names it."""
-    return f"{_terms(guard)[0]}:{guard[0]}"
+    match guard:
+        case Observe(entity):
+            return f"observe:{entity}"
+        case Fresh(entity):
+            return f"fresh:{entity}"
+        case Hold(entity):
+            return f"lock:{entity}"
+        case EndRun():
+            return "run"
+        case Budget(title):
+            return f"budget:{title}"
+        case Order(entity):
+            return f"order:{entity}"
 
 
 def refusal(claim: Claim, nth: int, said: Sequence[Any], wait_ms: int) -> Refusal:
@@ -45,6 +62,8 @@ def refusal(claim: Claim, nth: int, said: Sequence[Any], wait_ms: int) -> Refusa
         return _spent(guard, said, wait_ms)
     if isinstance(guard, Order):
         return order.refusal(guard, said, wait_ms)
+    if isinstance(guard, Fresh):
+        return _stale(guard, guard.entity, said, wait_ms)
     raise AssertionError(f"guard {claim.guards[nth]} said {said} after {wait_ms} ms")
 
 
@@ -76,3 +95,19 @@ def _time(ms: int) -> str:
         if ms >= 2 * size:
             return f"{ms / size:.0f} {unit}"
     return f"{max(ms, 1) / 1000:.0f} s"
+
+
+def _stale(guard: Guard, entity: str, said: Sequence[Any], wait_ms: int) -> Refusal:
+    at_ms, ago_ms, about = said
+    run, workflow = [*about.decode().split("\n"), ""][:2]
+    who = f"run {run}" if run else "a call without a run"
+    who += f" of workflow {workflow}" if workflow else ""
+    at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Refusal(
+        "stale-read",
+        f"{entity} was changed by {who} at {at} ({ago_ms / 1000:.0f} s ago), and this run has not read it since. "
+        "Nothing was sent. Read it again, decide again on what it says now, and then write.",
+        holder_run=run,
+        blocked_by=name_of(guard),
+        wait_ms=wait_ms,
+    )

@@ -12,6 +12,7 @@ from sidecar.gate.clock import clock
 from sidecar.gate.keyspace import lease_of
 from sidecar.gate.lease import Lease
 from sidecar.gate.link import StoreAway
+from sidecar.gate.runs import Runs, name_of
 from sidecar.gate.store import Store
 from sidecar.gate.waiting import Waiting
 
@@ -25,10 +26,13 @@ BATCH = 256
 class Keeper:
     """The timer of one gate."""
 
-    def __init__(self, store: Store, waiting: Waiting, lease_ms: int, lost: Callable[[Lease], None]) -> None:
+    def __init__(
+        self, store: Store, waiting: Waiting, runs: Runs, lease_ms: int, lost: Callable[[Lease], None]
+    ) -> None:
         self.leases: dict[str, Lease] = {}
         self._store = store
         self._waiting = waiting
+        self._runs = runs
         self._lease_ms = lease_ms
         self._lost = lost
         self._swept_s = clock()
@@ -37,7 +41,7 @@ class Keeper:
         """Until cancelled."""
         tick_s = min(TICK_S, self._lease_ms / 1000 / 6)
         while True:
-            await asyncio.sleep(tick_s)
+            await asyncio.sleep(self._runs.pause_s(tick_s) if self._runs.held else tick_s)
             try:
                 await self.tick()
             except StoreAway:
@@ -52,6 +56,8 @@ class Keeper:
         calls = due + list(self._waiting.tickets)
         for start in range(0, len(calls), BATCH):
             await self._renew(calls[start : start + BATCH])
+        if self._runs.held:
+            await self._keep()
         if now_s - self._swept_s > self._lease_ms / 1000 / 3:
             self._swept_s = now_s
             await self.sweep()
@@ -61,6 +67,21 @@ class Keeper:
         """Until nothing is due.  Raises StoreAway."""
         while (await self._store.run("sweep"))[1]:
             pass
+
+    async def _keep(self) -> None:
+        asked_s = clock()
+        due = list(self._runs.due(asked_s).items())
+        for start in range(0, len(due), BATCH):
+            batch = due[start : start + BATCH]
+            terms = [word for who, held in batch for word in (name_of(who), str(held.quiet_ms(asked_s)))]
+            more, *words = await self._store.run("keep", str(self._lease_ms), *terms)
+            for (who, held), word in zip(batch, words, strict=True):
+                if word == b"held":
+                    self._runs.kept(held, asked_s)
+                else:
+                    self._runs.gone(who, held, asked_s)
+            if more:
+                await self.sweep()
 
     async def _renew(self, calls: Sequence[str]) -> None:
         asked_s = clock()

@@ -83,7 +83,7 @@ def terms_of(claim: Claim, waker: str, lease_ms: int, unknown_ms: int) -> tuple[
         _about(claim.run, claim.workflow, claim.tool, claim.route, claim.lane, claim.flow, claim.wait_ms),
         "" if claim.intent is None else claim.intent.key,
         _terms(claim.intent, unknown_ms),
-        packed(claim.guards) if claim.guards else "",
+        packed(claim.guards, lease_ms) if claim.guards else "",
         str(len(claim.locks)),
         *(_lock(claim.locks[0]) if len(claim.locks) == 1 else _locks(claim.locks)),
         _caps(claim.caps, claim.rates),

@@ -1,5 +1,6 @@
 """What the store holds now, as the admin port shows it: runs, workflows, names; never bodies or secrets."""
 
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,13 +18,50 @@ _ABOUT = ("run", "workflow", "tool", "route", "lane", "tenant")
 
 
 async def leases(store: Store) -> list[Item]:
-    """Grants in use, handed out, and lapsed ones that keep their locks."""
-    return [_lease(call) for call in await _ask(store, "calls") if call[1] != b"waiting"]
+    """Grants in use, handed out, and lapsed ones that keep their locks; and the locks that runs hold."""
+    calls = [_lease(call) for call in await _ask(store, "calls") if call[1] != b"waiting"]
+    calls = [call for call in calls if call["locks"] or call["state"] != "lapsed"]
+    return calls + [_run_lock(*lock) for run in await _runs(store) for lock in _locks(run)]
+
+
+async def runs(store: Store) -> list[Item]:
+    """Runs that hold something between their calls."""
+    return [
+        {part: _about(run[1])[part] for part in ("run", "workflow", "tenant")}
+        | {"locks": [place.partition(":")[2] for _, place, _ in _locks(run)]}
+        | {"left_ms": max(left_ms for *_, left_ms in _locks(run))}
+        for run in await _runs(store)
+    ]
+
+
+def place_of(lock: Item) -> str:
+    """The place of a run's lock, an item of ``leases``, as the store names it."""
+    locks: Any = lock["locks"]
+    return f"lock:{locks[0]}"
+
+
+async def _runs(store: Store) -> list[list[Any]]:
+    try:
+        return (await store.run("runs", str(MOST)))[1:]
+    except StoreAway:
+        raise words.away() from None
+
+
+def _locks(run: list[Any]) -> list[tuple[list[Any], str, int]]:
+    """The run, a place that it holds, and for how long unless somebody keeps it."""
+    places, left = run[2::2], run[3::2]
+    return [(run, place.decode(), left_ms) for place, left_ms in zip(places, left, strict=True)]
+
+
+def _run_lock(run: list[Any], place: str, left_ms: int) -> Item:
+    name = blake2b(run[0] + place.encode(), digest_size=8).hexdigest()
+    held: Item = {"locks": [place.partition(":")[2]], "caps": []}
+    return {"id": f"run-{name}", "state": "held", "fence": 0, "left_ms": left_ms} | held | _about(run[1])
 
 
 async def queues(store: Store) -> list[Item]:
     """One item per place that somebody waits at: who holds it, and who waits, the oldest first."""
-    calls = await _ask(store, "calls")
+    calls, held = await _ask(store, "calls"), await _runs(store)
     lines: dict[str, list[list[Any]]] = {}
     for call in calls:
         if call[1] == b"waiting":
@@ -32,7 +70,8 @@ async def queues(store: Store) -> list[Item]:
         _line(
             place,
             sorted(tickets, key=lambda call: int(call[4])),
-            [call for call in calls if _holds(call, place)],
+            [(call[0].decode(), call[8]) for call in calls if _holds(call, place)]
+            + [("", run[1]) for run in held if place.encode() in run[2::2]],
         )
         for place, tickets in lines.items()
     ]
@@ -137,7 +176,7 @@ def _place(call: list[Any]) -> str:
     return str(call[11 + 2 * (at - 1)].decode()) if at else _intent(call)
 
 
-def _line(place: str, tickets: list[list[Any]], holders: list[list[Any]]) -> Item:
+def _line(place: str, tickets: list[list[Any]], holders: list[tuple[str, bytes]]) -> Item:
     tenants: dict[str, int] = {}
     for ticket in tickets:
         tenant = str(_about(ticket[8]).get("tenant", ""))
@@ -150,8 +189,7 @@ def _line(place: str, tickets: list[list[Any]], holders: list[list[Any]]) -> Ite
         "head_run": _about(head[8]).get("run", ""),
         "head_call": head[0].decode(),
         "holders": [
-            {"call": holder[0].decode()}
-            | {name: _about(holder[8]).get(name, "") for name in ("run", "workflow")}
-            for holder in holders
+            {"call": call} | {name: _about(about).get(name, "") for name in ("run", "workflow")}
+            for call, about in holders
         ],
     }

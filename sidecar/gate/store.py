@@ -36,6 +36,7 @@ _LOOKS = 5
 SCRIPTS = (
     *("admit", "settle", "renew", "leave", "sweep", "pause", "peek"),
     *("probe", "unprobe", "resolve", "halt", "resume", "pauses", "budgets", "saw"),
+    *("keep", "end", "evict", "runs"),
 )
 
 

@@ -3,6 +3,7 @@
 Everything said about another call is its run and workflow; keys, bodies and credentials never appear.
 """
 
+from itertools import pairwise
 from typing import Any, Final
 
 from sidecar.core.claim import Claim
@@ -20,6 +21,8 @@ def refusal(claim: Claim, reply: list[Any], wait_ms: int) -> Refusal:
     match reply:
         case [b"blocked", at, ahead, left_ms, state, _holder, about]:
             return _blocked(claim, at, ahead, left_ms, state.decode(), about.decode(), wait_ms)
+        case [b"deadlocked", *circle]:
+            return _deadlocked(claim, [word.decode() for word in circle], wait_ms)
         case [b"full", wall, after_ms]:
             return _full(claim, wall.decode(), after_ms, wait_ms)
         case [b"unknown", since_ms, why, about]:
@@ -92,6 +95,8 @@ def _blocked(
         code = "locked"
         lock = by.removeprefix("lock:")
         text = f"{lock} is held by {who}." if about else f"{lock} is kept for a call that waits longer."
+        if state == "held":
+            text += " It keeps it between its calls, until it ends or has been quiet for a while."
         if state == "lapsed":
             text += " That call's outcome is unknown, and until its request must be over nobody else may write here."
         text += f"{queue} Nothing was sent. Wait, read the record again (it may have changed), and retry."
@@ -104,6 +109,25 @@ def _blocked(
     retry_ms = left_ms if state == "lapsed" else min(left_ms, LONGEST_RETRY_MS)
     return Refusal(
         code, text, retry_after_ms=max(retry_ms, 1), holder_run=run, blocked_by=by, wait_ms=wait_ms
+    )
+
+
+def _deadlocked(claim: Claim, circle: list[str], wait_ms: int) -> Refusal:
+    """``circle``: the lock it wants, who holds it, the lock that one waits for, who holds that, to one of its own."""
+    steps = [
+        (place.removeprefix("lock:"), *_run_of(about))
+        for place, about in zip(circle[::2], circle[1::2], strict=True)
+    ]
+    lock, run, who = steps[0]
+    text = f"This call of run {claim.run} waits for {lock}, which {who} holds"
+    for (_, _, before), (wanted, _, owner) in pairwise(steps):
+        text += f"; {before} waits for {wanted}, which {owner} holds"
+    text += (
+        ". None of them can go on, so this one does not wait. Nothing was sent. Let go of what this run holds "
+        "(send 'X-Agent-Run-End: true' with a call, or have an operator DELETE /runs/ID), then begin it again."
+    )
+    return Refusal(
+        "locked", text, retry_after_ms=SOON_MS, holder_run=run, blocked_by=f"lock:{lock}", wait_ms=wait_ms
     )
 
 

@@ -14,13 +14,12 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Final
 
 import orjson
 
-from sidecar.telemetry.story import Story
+from sidecar.telemetry.story import Story, stamp
 
 LINGER_S: Final = 0.05
 """How long lines gather: 20 wake-ups a second under load, none when idle, live to a person's eye."""
@@ -117,11 +116,9 @@ class Log:
     def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
         """Write the line of a person's decision: who, why, and what it is about.  It is never left out: where decision
         lines are off it goes to the process log."""
-        at = (
-            datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        )
         line = orjson.dumps(
-            {"ts": at, "decided": what, "by": by, "why": why, **about}, option=orjson.OPT_APPEND_NEWLINE
+            {"ts": stamp(time.time()), "decided": what, "by": by, "why": why, **about},
+            option=orjson.OPT_APPEND_NEWLINE,
         )
         (self._decisions or self._words).write(line)
 

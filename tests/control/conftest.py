@@ -69,6 +69,8 @@ class Store:
         self.resolved.append((intent, applied, answer))
         return True
 
+    ended: list[tuple[str, str, str]] = field(default_factory=list)
+
     async def leases(self) -> Sequence[Item]:
         return await self._see("leases")
 
@@ -91,6 +93,16 @@ class Store:
     async def resume(self, kind: str, name: str) -> bool:
         await self._see("pauses")
         return self.halts.pop((kind, name), None) is not None
+
+    async def runs(self) -> Sequence[Item]:
+        return await self._see("runs")
+
+    async def end_run(self, tenant: str, workflow: str, run: str) -> int:
+        self.ended.append((tenant, workflow, run))
+        return 1
+
+    async def release(self, lease: str) -> Item | None:
+        return next((item for item in self.items.get("leases", []) if item["id"] == lease), None)
 
     async def _see(self, what: str) -> Sequence[Item]:
         if self.look is not None:
@@ -116,9 +128,9 @@ class Port:
             return response.status, await response.json(content_type=None), response
 
     async def change(
-        self, path: str, json: object = None
+        self, path: str, method: str = "POST", **options: object
     ) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
-        return await self.ask("POST", path, headers={"Authorization": f"Bearer {TOKEN}"}, json=json)
+        return await self.ask(method, path, headers={"Authorization": f"Bearer {TOKEN}"}, **options)
 
 
 @pytest.fixture

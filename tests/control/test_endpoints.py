@@ -83,7 +83,7 @@ async def test_runs_are_those_with_a_call_in_flight(port: Port) -> None:
     route, story = port.meters.route("hubspot", "deal.update", "write"), a_story()
     route.began(story)
     assert (await port.ask("GET", "/runs"))[1] == {
-        "items": [{"id": "run-7", "workflow": "sync", "tenant": "acme", "calls": 1}]
+        "items": [{"id": "run-7", "workflow": "sync", "tenant": "acme", "calls": 1, "locks": []}]
     }
     route.ended(story)
     assert (await port.ask("GET", "/runs"))[1] == {"items": []}

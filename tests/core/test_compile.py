@@ -399,10 +399,25 @@ TOOL: list[tuple[str, str]] = [
         ),
     ),
     (
-        ROUTE + "    locks: [{key: a, hold: run}]",
-        "8:22: 'hold: run' is not available in this version; remove it, or write 'call'",
+        ROUTE + "    locks: [{key: a, idle: 2m}]",
+        "8:22: 'idle' is how long a run keeps a lock; write 'hold: run' beside it, or remove it",
     ),
-    (ROUTE + "    locks: [{key: a, idle: 2m}]", "8:22: 'idle' is not available in this version; remove it"),
+    (
+        ROUTE + "    locks: [{key: a, hold: run, idle: 1ms}]",
+        "8:39: locks[0].idle of route 'deal.update': '1ms' must be from 1s to 24h",
+    ),
+    (
+        ROUTE + "    locks: [{key: a, hold: rn}]",
+        "8:28: locks[0].hold of route 'deal.update': 'rn' is not call or run; did you mean 'run'?",
+    ),
+    (
+        ROUTE + "    fresh: ['deal:{path.nme}']",
+        "8:25: fresh[0] of route 'deal.update': unknown path parameter 'nme'; known are id",
+    ),
+    (
+        ROUTE + "    observes: ['deal:{path.id']",
+        "8:22: observes[0] of route 'deal.update': '{' is never closed; write '{{' for a brace",
+    ),
     (
         ROUTE + "    intent: nothing",
         "8:13: intent of route 'deal.update': 'nothing' must be a mapping of fields",
@@ -523,8 +538,6 @@ TOOL: list[tuple[str, str]] = [
         ROUTE + "    partial: {when: 'answer.status =='}",
         "8:38: partial.when of route 'deal.update': the condition is not valid CEL at 1:17: ",
     ),
-    (ROUTE + "    fresh: ['a']", "8:5: 'fresh' is not available in this version; remove it"),
-    (ROUTE + "    observes: ['a']", "8:5: 'observes' is not available in this version; remove it"),
     (ROUTE + "    order: {entity: a}", "8:5: an order needs 'requires', 'sets' or both"),
     (ROUTE + "    approval: {when: a}", "8:5: 'approval' is not available in this version; remove it"),
     (ROUTE + "    mode: off", "8:11: mode of route 'deal.update': 'off' is not enforce or observe"),

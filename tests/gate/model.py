@@ -100,6 +100,8 @@ class Model(Kept):
         freed = self.free(call, locks=not stays)
         if ending in ("not_sent", "free"):
             freed += self.undo(call)
+            if ending == "free" and changed:
+                self.set_versions(call, call.fence, 0)
         elif ending == "unknown":
             freed += self.doubt(call, "timeout", over)
         else:

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from sidecar.core.compile.disorder import doubt_order
 from sidecar.core.compile.doubts import doubts
 from sidecar.core.compile.process import compile_process
+from sidecar.core.compile.runs import ended
 from sidecar.core.compile.states import Kinds
 from sidecar.core.compile.tool import ToolPart, compile_tool
 from sidecar.core.config import Config, Process
@@ -108,12 +109,12 @@ def _config(
     reports: Mapping[str, Report],
     warnings: tuple[Problem, ...],
 ) -> Config:
-    sites = tuple(_site(tool, process) for tool in tools)
+    sites, always = ended([_site(tool, process) for tool in tools])
     return Config(
         folder=folder,
         process=process,
         sites=sites,
-        table=Table(sites, process.fleet, process.egress.unmatched, intercepts=process.tls.intercepts),
+        table=Table(sites, process.fleet, process.egress.unmatched, process.tls.intercepts, always),
         identity=process.identity,
         digest=_digest(files),
         written={name: report.document.redacted() for name, report in reports.items()},

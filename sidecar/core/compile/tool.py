@@ -10,6 +10,7 @@ from sidecar.core.client import Client, pattern
 from sidecar.core.compile.budgets import budgets
 from sidecar.core.compile.groups import check_group
 from sidecar.core.compile.order import orders
+from sidecar.core.compile.runs import of_runs
 from sidecar.core.compile.states import Kinds
 from sidecar.core.compile.tried import tried
 from sidecar.core.compile.unknown import reconciled
@@ -183,6 +184,7 @@ def _route(
     _check_resend(report, path, file, methods, tool)
     observe = (file.mode or head.mode or process.mode) == "observe"
     guards: tuple[GuardSpec, ...] = (
+        *of_runs(report, path, file, lambda at, text: _template(report, at, text, parameters)),
         *orders(report, path, file, parameters, kinds, observe=observe),
         *budgets(report, path, file, head, parameters),
     )
@@ -219,8 +221,12 @@ def _locks(
     for index, lock in enumerate(file.locks):
         at: Path = (*path, "locks", index)
         at = (*at, "key") if report.document.has((*at, "key")) else at
-        locks.append(tried(report, at, lambda text: Template.parse(text, parameters), lock.key, "a template"))
+        locks.append(_template(report, at, lock.key, parameters))
     return tuple(lock for lock in locks if lock is not None)
+
+
+def _template(report: Report, path: Path, text: str, parameters: frozenset[str] | None) -> Template | None:
+    return tried(report, path, lambda it: Template.parse(it, parameters), text, "a template")
 
 
 def _intent(

@@ -116,6 +116,13 @@ def _budget_window(value: str) -> int:
     return ms
 
 
+def _idle(value: str) -> int:
+    ms = units.duration_ms(value)
+    if not 1_000 <= ms <= 86_400_000:
+        raise ValueError("must be from 1s to 24h")
+    return ms
+
+
 def _store_url(value: str) -> str:
     if value != "embedded" and not value.startswith(
         ("redis://", "rediss://", "unix://", "redis+", "rediss+")
@@ -193,6 +200,7 @@ Wait = Annotated[
     ),
 ]
 """Milliseconds, zero included."""
+Idle = Annotated[int, reader(_idle), _described("duration", _DURATION, "30s", "2m")]
 Duration = Annotated[int, reader(_some_time), _described("duration", _DURATION, "500ms", "30s", "10m", "24h")]
 """Milliseconds, never zero."""
 BudgetWindow = Annotated[int, reader(_budget_window), _described("duration", _DURATION, "1h", "24h", "30d")]

@@ -13,6 +13,7 @@ from sidecar.core.schema.fields import (
     ErrorStatus,
     FieldName,
     Fields,
+    Idle,
     KeyLength,
     LaneName,
     Methods,
@@ -98,8 +99,14 @@ class Lock(Fields):
     """An entity that one call at a time may hold. A bare text is its key."""
 
     key: Text = needed("A template; a list of values gives one lock each.")
-    hold: Literal["call", "run"] = field("call", "Who holds it.")
-    idle: Duration | None = field(None, "How long a run keeps it between calls.")
+    hold: Literal["call", "run"] = field(
+        "call",
+        "`run`: once taken, the run of the call keeps it between its calls. Needs a run id on each call.",
+    )
+    idle: Idle | None = field(
+        None,
+        "With `hold: run`: how long after its last call the run keeps it, from `1s` to `24h`. Default: `2m`.",
+    )
 
 
 LockOrKey = Annotated[
@@ -227,8 +234,14 @@ class Route(Fields):
         "Which state an entity must be in, and which one it is in afterwards. One, or several that must all hold.",
     )
     approval: Any = field(None, "When a person must agree.")
-    fresh: Any = field(None, "Entities that must be as the run last read them.")
-    observes: Any = field(None, "Entities that this call reads.")
+    fresh: Texts = field(
+        [],
+        "Entities, as templates: the call is refused (412) where another run changed one of them since this run last "
+        "read it through a route that `observes` it.",
+    )
+    observes: Texts = field(
+        [], "Entities that this call reads, as templates, by the names that their writers lock. For `fresh`."
+    )
 
 
 class ToolFile(Fields):

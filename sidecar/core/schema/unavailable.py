@@ -29,10 +29,6 @@ class Later:
 LATER: Final = (
     Later("sidecar", "store.url", "name one server, redis://HOST:PORT", "redis+*"),
     Later("sidecar", "store.url", "name one server, rediss://HOST:PORT", "rediss+*"),
-    Later("routes", "routes.*.locks.*.hold", "remove it, or write 'call'", "run"),
-    Later("routes", "routes.*.locks.*.idle", "remove it"),
-    Later("routes", "routes.*.fresh", "remove it"),
-    Later("routes", "routes.*.observes", "remove it"),
     Later("routes", "routes.*.approval", "remove it"),
 )
 

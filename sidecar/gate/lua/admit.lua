@@ -33,6 +33,7 @@
     blocked  at ahead left_ms state holder about   the same, and does not stand in line
     guarded  nth patience_ms said...          the nth guard (from 0) says no, and why; it may be asked again for that long
     lapsed                                    it was granted, and asks again only after that grant lapsed
+    deadlocked  lock about lock about...      it would wait for a run that waits for its own: each lock, and who holds it
     full     wall after_ms                    too many wait (tenant, total), or too long for its patience (time); when to
                                               ask again, at the pace they go at now (0: not known)
 ]]
@@ -75,15 +76,22 @@ local function go_on()
   local goes_on = (word == nil or word == "running") and not no
   if state == "waiting" then
     local why = blocked(known, id, known[AT])
-    if goes_on and patient then
+    local circle = goes_on and patient and circle_of(known)
+    if goes_on and patient and not circle then
       call("ZADD", P .. "due", now + TICKET_MS, "c:" .. id)
       return { "waiting", unpack(why) }
     end
     withdraw(known, id)
     dispatch()
-    if goes_on then
+    if circle then
+      return { "deadlocked", unpack(circle) }
+    elseif goes_on then
       return { "blocked", unpack(why) }
     end
+  end
+  if word == "completed" or word == "done" then
+    guards_repeated(c, id)
+    dispatch()
   end
   if word == "completed" then
     return { "completed", answer }
@@ -103,6 +111,10 @@ local function go_on()
     return { "granted", c[FENCE], r and r[R_ORIGIN] or id }
   elseif not patient or hopeless(c, id, at) then
     return { "blocked", unpack(blocked(c, id, at)) }
+  end
+  local circle = at > 0 and circle_of(c)
+  if circle then
+    return { "deadlocked", unpack(circle) }
   end
   local wall, after = crowded(c, id, at)
   if wall then

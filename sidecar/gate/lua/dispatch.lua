@@ -15,6 +15,7 @@
 --- @include "ticket"
 --- @include "guards"
 --- @include "promote"
+--- @include "cycle"
 local OFFER_MS = 2000
 local tries = 16
 local more = 0
@@ -27,15 +28,17 @@ end
 local function try(c, id)
   local at = c[AT]
   local word, prior = twin(c)
-  if word and word ~= "running" or not word and guarded(c, id) then
+  local over = word and word ~= "running" or not word and guarded(c, id)
+  local no, owner = 0, nil
+  if not word and not over then
+    no, owner = refused(c, at, ghost_of(prior))
+    over = no and circle_of(c)
+  end
+  if over then
     exit(c, id)
     forget(id)
     wake(c, id)
     return true
-  end
-  local no, owner = 0, nil
-  if not word then
-    no, owner = refused(c, at, ghost_of(prior))
   end
   if no == at then
     return false, owner
@@ -50,14 +53,14 @@ local function try(c, id)
   return true
 end
 
--- Whose turn it is at a place, and the flow that it heads: the senior's, if the place refused it last, else the oldest
--- call's of the owner that is owed a slot, else the head's.
+-- Whose turn it is at a place, and the flow that it heads: the oldest call's of the run that holds it, the senior's, if
+-- the place refused it last, else the oldest call's of the owner that is owed a slot, else the head's.
 local function turn(place, owner)
   local c, id = senior()
-  if c and place == place_of(c, c[AT]) then
+  if c and place == place_of(c, c[AT]) and string.byte(owner or "") ~= RUN_MARK then
     return id, c
   elseif owner then
-    return oldest_of(owner)
+    return oldest_of(owner, place)
   end
   local priority, tenant
   id, priority, tenant = head(place)

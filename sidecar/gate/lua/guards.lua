@@ -5,10 +5,14 @@
 --   granted(c, id, terms)           the call goes; may keep what it found in terms, until the call is settled
 --   settled(c, id, terms, ending, changed, note)   it ended: answer, done, free, not_sent, unknown; with the status of
 --                                   the answer, or partial, where there was one and somebody knows it
+--   repeated(c, id, terms)          the call does not go, since a twin did it
 --
 -- Every one may be left out.  `not_sent` comes too where a grant is given back or lapses unused, and `unknown` where its
 -- owner died; a late settle then says what was true after all.
 local GUARD = {}
+--- @include "guard_hold"
+--- @include "guard_seen"
+--- @include "guard_end"
 --- @include "guard_order"
 
 local function guards_of(c)
@@ -42,6 +46,15 @@ local function guards_settled(c, id, ending, changed, note)
     local settled = GUARD[terms[1]].settled
     if settled then
       settled(c, id, terms, ending, changed, note)
+    end
+  end
+end
+
+local function guards_repeated(c, id)
+  for _, terms in ipairs(guards_of(c)) do
+    local repeated = GUARD[terms[1]].repeated
+    if repeated then
+      repeated(c, id, terms)
     end
   end
 end

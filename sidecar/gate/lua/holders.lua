@@ -6,8 +6,9 @@
 -- leaves its locks in quarantine without anybody doing anything.
 
 -- Whether one more fits.  The dead are pruned only where they would stand in the way.
--- `ghost`, if given, is the earlier attempt of the same intent, which does not count.
-local function room(place, limit, ghost)
+-- `ghost`, if given, is the earlier attempt of the same intent, which does not count.  Nor does the run of the call that
+-- asks, where `own` says that it is among the holders.
+local function room(place, limit, ghost, own)
   local key = P .. "h:" .. place
   local held = call("ZCARD", key)
   if held < limit then
@@ -15,6 +16,9 @@ local function room(place, limit, ghost)
   end
   held = held - call("ZREMRANGEBYSCORE", key, "-inf", now)
   if ghost and call("ZSCORE", key, ghost) then
+    held = held - 1
+  end
+  if own then
     held = held - 1
   end
   return held < limit

@@ -12,18 +12,20 @@ local function lapse(c, id)
     undo(c)
     forget(id)
   elseif c[STATE] == "lapsed" and now < locks_end(c) then
+    set_versions(c, c[FENCE], 0) -- until now its request may have been running, after others read
     for i = PLACES, caps_of(c) - 1, 2 do
       freed[#freed + 1] = c[i] -- for a re-send, the only one that may have them before a person says so
     end
     save(c, id, locks_end(c))
   elseif c[STATE] == "lapsed" then
+    set_versions(c, c[FENCE], 0)
     free(c, id, PLACES)
     forget(id)
   else
     free(c, id, caps_of(c))
     doubt(c, id, "crash", 0, false)
-    guards_settled(c, id, "unknown", true)
     quarantine(c, id)
+    guards_settled(c, id, "unknown", true)
   end
 end
 
@@ -35,6 +37,8 @@ local function sweep(count)
     call("ZREM", P .. "due", member)
     if c then
       lapse(c, name)
+    elseif kind == "r:" then
+      lapse_run(name)
     elseif kind ~= "c:" then
       freed[#freed + 1] = name
     end

@@ -9,6 +9,8 @@
 -- earlier call is a duplicate only while no version is above that call's fence: A, B, A is three writes, A, A is one.
 -- A version lives as long as the longest record that is compared with it; where none is, none is written.
 
+--- @include "watched"
+
 -- until, window_ms, resend, resend_ms, unknown_ms, fingerprint
 local function terms_of(c)
   return string.match(c[TERMS], "^(%a+) (%d+) (%d) (%d+) (%d+) (.*)$")
@@ -17,20 +19,26 @@ end
 local function version_of(place)
   local value = call("GET", P .. "v:" .. place)
   if not value then
-    return nil, 0
+    return nil, 0, ""
   end
-  local fence, ends = string.match(value, "^(%d+) (%d+)$")
-  return tonumber(fence), tonumber(ends)
+  local fence, ends, watched = string.match(value, "^(%d+) (%d+) ?(.*)$")
+  return tonumber(fence), tonumber(ends), watched
+end
+
+local function set_version(place, fence, ends, watched)
+  local value = fence .. " " .. ends .. (watched ~= "" and " " .. watched or "")
+  call("SET", P .. "v:" .. place, value, "PX", ends - now)
 end
 
 -- `fence` is the version now, or 0 where nothing changed but a record will be compared from now on for `keep` ms.
 local function set_versions(c, fence, keep)
   for i = PLACES, PLACES + 2 * c[LOCKS] - 1, 2 do
-    local version, ends = version_of(c[i])
+    local version, ends, watched = version_of(c[i])
     if keep > 0 or version then
       ends = math.max(ends, now + keep)
       if ends > now then
-        call("SET", P .. "v:" .. c[i], math.max(version or 0, fence) .. " " .. ends, "PX", ends - now)
+        watched = fence > 0 and watched ~= "" and stamped(watched, c) or watched
+        set_version(c[i], math.max(version or 0, fence), ends, watched)
       end
     end
   end

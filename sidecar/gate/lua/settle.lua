@@ -10,7 +10,7 @@
   ARGV[1]   now      ms; "" asks the server (only tests pass a number)
   ARGV[2]   call     the owner
   ARGV[3]   fence    of the grant
-  ARGV[4]   ending   answer: it happened, and a twin gets the answer; done: it happened; free: it changed nothing
+  ARGV[4]   ending   answer: it happened, and a twin gets the answer; done: it happened; free: no twin meets it
                      not_sent: nothing left; unknown: it may have happened
   ARGV[5]   changed  1: the entities may differ now
   ARGV[6]   over     0: the request may still be running, so its locks stay
@@ -49,6 +49,9 @@ forget(id)
 free(c, id, stays and caps_of(c) or PLACES)
 if ending == "not_sent" or ending == "free" then
   undo(c)
+  if ending == "free" and changed then
+    set_versions(c, c[FENCE], 0)
+  end
 elseif ending == "unknown" then
   doubt(c, id, ARGV[7], tonumber(ARGV[8]), over)
 else

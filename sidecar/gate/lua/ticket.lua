@@ -21,13 +21,15 @@ local function step_back(c, id)
   end
 end
 
--- The call that waits longest for what its owner is owed, and its flow.
-local function oldest_of(owner)
-  local id = call("ZRANGE", P .. "o:" .. owner, 0, 0)[1]
-  local c = id and call_of(id)
-  if c then
-    local _, _, priority, tenant = flow_of(c)
-    return id, c, priority, tenant
+-- The call that waits longest for what its owner is owed, or at a place for what its run holds, and its flow.
+local function oldest_of(owner, place)
+  local last = string.byte(owner) == RUN_MARK and 99 or 0
+  for _, id in ipairs(call("ZRANGE", P .. "o:" .. owner, 0, last)) do
+    local c = call_of(id)
+    if c and (last == 0 or place_of(c, c[AT]) == place) then
+      local _, _, priority, tenant = flow_of(c)
+      return id, c, priority, tenant
+    end
   end
 end
 
@@ -37,6 +39,10 @@ local function enter(c, id, at, prior)
   c[STATE], c[AGE] = "waiting", prior and prior[R_FENCE] or call("INCR", P .. "fence")
   call("ZADD", P .. "w", c[AGE], id)
   call("ZADD", P .. "w:" .. tenant_of(c), c[AGE], id)
+  local run = run_of(c)
+  if run then
+    call("ZADD", P .. "o:" .. run, c[AGE], id)
+  end
   stand(c, id, at)
   save(c, id, now + TICKET_MS)
   local known = at >= caps_of(c) and call("SET", P .. "n:" .. c[at], c[at + 1], "GET")
@@ -52,9 +58,9 @@ local function step_out(c, id)
 end
 
 -- To the place that refused it now.  The senior only remembers which one that is; but nothing is kept for who waits for
--- its twin or for the time to pass, and that is no bypass.
+-- its twin, for the time to pass or for a run to end, and that is no bypass.
 local function move(c, id, at)
-  local passed = at > 0 and not by_clock(c[at + 1])
+  local passed = at > 0 and not by_clock(c[at + 1]) and not (at < caps_of(c) and run_at(c[at]))
   if passed and c == senior() then
     c[AT] = at
   else
@@ -73,6 +79,10 @@ local function exit(c, id)
   step_out(c, id)
   call("ZREM", P .. "w", id)
   call("ZREM", P .. "w:" .. tenant_of(c), id)
+  local run = run_of(c)
+  if run then
+    call("ZREM", P .. "o:" .. run, id)
+  end
 end
 
 -- Waits no longer, without having got anything.
