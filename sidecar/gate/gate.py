@@ -21,6 +21,7 @@ from typing import Any
 from sidecar.core.claim import Claim, Replay
 from sidecar.core.outcome import Outcome
 from sidecar.gate import answers, peek, words
+from sidecar.gate.approvals import Approvals
 from sidecar.gate.clock import clock
 from sidecar.gate.embedded import Embedded
 from sidecar.gate.guards import name_of
@@ -61,6 +62,7 @@ class Gate:
         self._store = Store(url, cell, lease_ms, allow_eviction, self._observer)
         self.paused: AbstractSet[str] = self._store.paused_tools
         """Tools that the fleet leaves alone, or tries with one call: no call to them is free."""
+        self.approvals = Approvals(self._store)
         self._waiting = Waiting()
         self._keeper = Keeper(self._store, self._waiting, lease_ms, self._lost)
         self._keeping: asyncio.Task[None] | None = None
@@ -251,7 +253,9 @@ class Gate:
 
 def _stood_at(claim: Claim, reply: list[Any]) -> str:
     """What the call waits for first."""
-    return place_name(claim, reply[1]) if reply[0] == b"waiting" else name_of(claim.guards[reply[1]])
+    return (
+        place_name(claim, reply[1]) if reply[0] == b"waiting" else name_of(claim.guards[reply[1]], reply[3:])
+    )
 
 
 def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:

@@ -30,7 +30,19 @@ log = logging.getLogger("sidecar")
 
 CONNECT_S = 0.9
 _BACKOFF_S = (0.02, 1.0)
-SCRIPTS = ("admit", "settle", "renew", "leave", "sweep", "pause", "peek")
+SCRIPTS = (
+    "admit",
+    "settle",
+    "renew",
+    "leave",
+    "sweep",
+    "pause",
+    "peek",
+    "decide",
+    "approvals",
+    "notice",
+    "noticed",
+)
 
 
 class StoreError(Exception):

@@ -1,27 +1,24 @@
 """One tool's file: a ``Tool`` and its ``Route`` values."""
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from posixpath import join
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 from sidecar.core import route as run
 from sidecar.core.claim import Rate
 from sidecar.core.client import Client, pattern
+from sidecar.core.compile.approval import approved
+from sidecar.core.compile.tried import tried
 from sidecar.core.condition import Condition
 from sidecar.core.config import Process
 from sidecar.core.cost import Cost
 from sidecar.core.document import Path
-from sidecar.core.field import TemplateError
 from sidecar.core.outbound import Trust
 from sidecar.core.pattern import HostPattern, PathPattern
 from sidecar.core.route import SAFE, WRITTEN_WINDOW_MS, Base, DownstreamKey, IntentSpec, StoreSpec
 from sidecar.core.schema import tool as schema
 from sidecar.core.schema.read import Report, read
 from sidecar.core.template import Template
-
-T = TypeVar("T")
 
 REPLACING = frozenset({"PUT", "DELETE"})
 """Applied twice they leave what they leave applied once (RFC 9110 section 9.2.2)."""
@@ -35,8 +32,6 @@ TAKEN = frozenset(
     }
 )
 """Fields that a refusal has already, or that frame it."""
-
-_CEL_PLACE = re.compile(r"\b1:(\d+): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +74,7 @@ def compile_tool(report: Report, process: Process, folder: str) -> ToolPart | No
 
 def _tool(report: Report, file: schema.ToolFile, process: Process, folder: str) -> run.Tool:
     hosts = [
-        _tried(
+        tried(
             report,
             ("hosts", index),
             HostPattern.parse,
@@ -91,7 +86,7 @@ def _tool(report: Report, file: schema.ToolFile, process: Process, folder: str) 
     if not report.document.has(("hosts",)) and not report.document.has(("upstream",)):
         report.about((), "a tool needs 'hosts', 'upstream' or both; without them no call reaches it")
     upstream = (
-        None if file.upstream is None else _tried(report, ("upstream",), Base.parse, file.upstream, "a URL")
+        None if file.upstream is None else tried(report, ("upstream",), Base.parse, file.upstream, "a URL")
     )
     return run.Tool(
         name=file.tool,
@@ -156,11 +151,11 @@ def _downstream(report: Report, key: schema.DownstreamKey | None) -> DownstreamK
 def _route(
     report: Report, path: Path, file: schema.Route, head: schema.ToolFile, tool: run.Tool, process: Process
 ) -> run.Route | None:
-    pattern = _tried(report, (*path, "match", "path"), PathPattern.parse, file.match.path, "a path pattern")
+    pattern = tried(report, (*path, "match", "path"), PathPattern.parse, file.match.path, "a path pattern")
     methods = frozenset(file.match.method)
     when = None
     if file.match.when is not None:
-        when = _tried(report, (*path, "match", "when"), Condition.parse, file.match.when, "a condition")
+        when = tried(report, (*path, "match", "when"), Condition.parse, file.match.when, "a condition")
     parameters = None if pattern is None else pattern.names
     lane = process.lanes[file.lane or ("read" if methods and methods <= SAFE else "write")]
     gated = lane.name in ("write", "high_risk")
@@ -171,12 +166,12 @@ def _route(
     )
     cost = None
     if file.cost is not None:
-        cost = _tried(report, (*path, "cost"), lambda text: Cost.parse(text, parameters), file.cost, "a cost")
+        cost = tried(report, (*path, "cost"), lambda text: Cost.parse(text, parameters), file.cost, "a cost")
     store = _store(report, (*path, "store"), file.store)
     _check_resend(report, path, file, methods, tool)
     if pattern is None:
         return None
-    return run.Route(
+    compiled = run.Route(
         tool=tool if file.timeout is None else replace(tool, timeout_ms=file.timeout),
         name=file.name,
         lane=lane,
@@ -195,6 +190,7 @@ def _route(
         observe=(file.mode or head.mode or process.mode) == "observe",
         body_limit=file.body_limit or head.body_limit or process.limits.body_bytes,
     )
+    return approved(report, path, file.approval, process, compiled)
 
 
 def _locks(
@@ -206,9 +202,7 @@ def _locks(
     for index, lock in enumerate(file.locks):
         at: Path = (*path, "locks", index)
         at = (*at, "key") if report.document.has((*at, "key")) else at
-        locks.append(
-            _tried(report, at, lambda text: Template.parse(text, parameters), lock.key, "a template")
-        )
+        locks.append(tried(report, at, lambda text: Template.parse(text, parameters), lock.key, "a template"))
     return tuple(lock for lock in locks if lock is not None)
 
 
@@ -223,7 +217,7 @@ def _intent(
     key = None
     if written.key is not None:
         at = (*path, "intent", "key")
-        key = _tried(report, at, lambda text: Template.parse(text, parameters), written.key, "a template")
+        key = tried(report, at, lambda text: Template.parse(text, parameters), written.key, "a template")
     own = IntentSpec(key)
     return IntentSpec(
         key=key,
@@ -262,15 +256,3 @@ def _check_resend(
     ):
         why = "may apply it twice: the tool has no 'downstream_key', and only PUT and DELETE replace a state"
         report.value((*path, "unknown", "resolve"), f"{why}; write 'hold'")
-
-
-def _tried(report: Report, path: Path, parse: Callable[[str], T], text: str, noun: str) -> T | None:
-    """What ``parse`` makes of ``text``, or None and its complaint told at the character it is about."""
-    try:
-        return parse(text)
-    except TemplateError as error:
-        report.foreign(path, error, noun, error.position)
-    except ValueError as error:
-        place = _CEL_PLACE.search(str(error))
-        report.foreign(path, error, noun, int(place[1]) - 1 if place else None)
-    return None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BeforeValidator
 
 from sidecar.core.schema.fields import (
+    Approvers,
     CapOrAuto,
     Duration,
     ErrorStatus,
@@ -23,6 +24,7 @@ from sidecar.core.schema.fields import (
     Texts,
     Url,
     Version,
+    Wait,
     field,
     needed,
 )
@@ -143,6 +145,27 @@ class Unknown(Fields):
     probe: Any = field(None, "How to ask the upstream what happened.")
 
 
+class Approval(Fields):
+    """When a person must agree to a call before it goes. An approval is for exactly that request, and for one use."""
+
+    when: Text | None = field(
+        None,
+        "A CEL condition, as in `match.when`; a call that lacks a field which it needs must be approved. "
+        "Default: every call of the route.",
+    )
+    hold: Wait = field("20s", "How long the agent is kept waiting before it gets `approval-pending`.")
+    ttl: Duration = field(
+        "1h",
+        "How long a question is open; an approval that nobody used is good for as long from when it was given.",
+    )
+    approvers: Approvers = field("1", "How many different people must agree.")
+    show: dict[Name, Text] = field(
+        {},
+        "What a person sees of the call beside method, host and path: names and templates, like "
+        "`{to: '{body.to}'}`. It is kept in the store and shown on the admin port.",
+    )
+
+
 class Kept(Fields):
     """Which answers are stored, and replayed to a twin."""
 
@@ -184,7 +207,7 @@ class Route(Fields):
     body_limit: Size | None = field(None, "Instead of the tool's.")
     mode: Mode | None = field(None, "Instead of the tool's.")
     order: Any = field(None, "Which step must come before this one.")
-    approval: Any = field(None, "When a person must agree.")
+    approval: Approval | None = field(None, "When a person must agree.")
     fresh: Any = field(None, "Entities that must be as the run last read them.")
     observes: Any = field(None, "Entities that this call reads.")
 

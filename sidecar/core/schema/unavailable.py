@@ -34,7 +34,6 @@ LATER: Final = (
     Later("routes", "routes.*.fresh", "remove it"),
     Later("routes", "routes.*.observes", "remove it"),
     Later("routes", "routes.*.order", "remove it"),
-    Later("routes", "routes.*.approval", "remove it"),
     Later("routes", "routes.*.unknown.resolve", "write 'hold' or 'resend'", "probe"),
     Later("routes", "routes.*.unknown.probe", "remove it"),
 )

@@ -43,3 +43,4 @@ local function guards_settled(c, id, ending, changed)
     end
   end
 end
+--- @include "guard_approval"
