@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from time import time
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sidecar import __version__
 from sidecar.apart import Reading
 from sidecar.control.admin import Admin
+from sidecar.control.notifier import Notifier
 from sidecar.control.status import Loaded, Reload
 from sidecar.core.call import Call, Headers, RawHeaders
 from sidecar.core.config import Config, Process
@@ -101,6 +102,10 @@ class Sidecar:
         self._listener = await self._open_proxy()
         parts.callback(self._listener.close)
         admin = Admin(self, self._gate, self._meters, os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
+        self._decisions = decisions
+        self._notifier = Notifier(gate.approvals, process.approvals.webhook)
+        self._notifier.start()
+        parts.push_async_callback(self._notifier.stop)
         address = await _listening(admin.start(*process.listen.admin), "admin", process.listen.admin)
         parts.push_async_callback(admin.stop)
         log.info(
@@ -179,6 +184,12 @@ class Sidecar:
         call = Call.of_url("c0", method, url, Headers(headers))
         return explain(self._config.table, self._config.identity, call, body)
 
+    def approvers(self) -> Mapping[str, bytes]:
+        return self._config.process.approvals.approvers
+
+    def record(self, entry: Mapping[str, object]) -> None:
+        self._decisions.record(entry)
+
     async def reload(self) -> Reload:
         """Read the folder again: all of it is taken, or nothing."""
         async with self._reloading:  # two at once could end in the wrong order
@@ -204,6 +215,7 @@ class Sidecar:
         self._config, self._loaded_at_s = config, time()
         self._pipeline.obey(config)
         self._listener.obey(self._authority)
+        self._notifier.obey(config.process.approvals.webhook)
         self._upstream.obey(_egress(config.process), config.process.tls.upstream_ca)
         log.info("config reloaded: %s", config.digest)
         return Reload(time(), "loaded", [str(problem) for problem in config.warnings])

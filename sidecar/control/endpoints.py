@@ -1,22 +1,21 @@
 """The endpoints of the admin port, in one table."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
 from importlib import import_module
 
 import orjson
 from aiohttp import web
 
 from sidecar import __version__
-from sidecar.control.answers import Fault, instant, listed, problems, said
+from sidecar.control.answers import Fault, listed, problems, said
+from sidecar.control.answers import patiently as _patiently
+from sidecar.control.approvals import ApprovalRooms
 from sidecar.control.auth import changing, guard
-from sidecar.control.status import Item, Loaded, Peek, Reload, Status
+from sidecar.control.status import Loaded, Peek, Reload, Status, instant
 from sidecar.core.call import RawHeaders
 from sidecar.core.refusal import Refusal
 from sidecar.telemetry.meters import Meters
 
-PEEK_S = 3.0
-"""How long the store may take to be looked into; probes and people give up after a few seconds."""
 LARGEST_BYTES = 1 << 20
 """Of a request's body; the largest is a call to explain."""
 
@@ -30,6 +29,7 @@ def runner(status: Status, peek: Peek, meters: Meters, token: str, stop_s: float
     app.router.add_post("/explain", rooms.explain_sent)  # looks like a change and is none
     for (method, path), change in rooms.changes.items():
         app.router.add_route(method, path, changing(token, change))
+    ApprovalRooms(status, peek, token).open(app.router)
     return web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=stop_s)
 
 
@@ -47,7 +47,6 @@ class _Endpoints:
             "/leases": self.leases,
             "/queues": self.queues,
             "/unknown": self.unknown,
-            "/approvals": self.approvals,
             "/runs": self.runs,
         }
         self.changes = {("POST", "/reload"): self.reload}
@@ -99,9 +98,6 @@ class _Endpoints:
     async def unknown(self, _request: web.Request) -> web.Response:
         return listed(await _patiently(self._peek.unknown()))
 
-    async def approvals(self, _request: web.Request) -> web.Response:
-        return listed([])  # no route can ask for one yet
-
     async def runs(self, _request: web.Request) -> web.Response:
         return listed(
             [
@@ -113,14 +109,6 @@ class _Endpoints:
     async def reload(self, _request: web.Request) -> web.Response:
         result = await self._status.reload()
         return said(_reload(result), 200 if result.result == "loaded" else 422)
-
-
-async def _patiently(look: Awaitable[Sequence[Item]]) -> Sequence[Item]:
-    try:
-        async with asyncio.timeout(PEEK_S):
-            return await look
-    except TimeoutError:
-        raise Fault(503, "store-unavailable", f"The store did not answer within {PEEK_S:g} s.") from None
 
 
 def _asked(ask: object) -> tuple[str, str, RawHeaders, bytes]:

@@ -12,12 +12,14 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Final
 
-from sidecar.telemetry.story import Story
+import orjson
+
+from sidecar.telemetry.story import Story, stamp
 
 LINGER_S: Final = 0.05
 """How long lines gather: 20 wake-ups a second under load, none when idle, live to a person's eye."""
@@ -110,6 +112,12 @@ class Log:
         """Write the decision line of a story that has ended."""
         if self._decisions is not None:
             self._decisions.write(story.line(time.time()))
+
+    def record(self, entry: Mapping[str, object]) -> None:
+        """Write a line about what a person did: which event, who, and why."""
+        if self._decisions is not None:
+            line = {"ts": stamp(time.time()), **entry}
+            self._decisions.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def dropped(self) -> int:
         """Lines of either kind that never reached their reader."""

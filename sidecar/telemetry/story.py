@@ -93,7 +93,7 @@ class Story:
 
     def line(self, at_s: float) -> bytes:
         """The decision line: one JSON object and a newline.  ``at_s`` is wall time, since the epoch."""
-        entry = self._entry(_stamp(at_s))
+        entry = self._entry(stamp(at_s))
         try:
             line = orjson.dumps(entry, option=_OPTIONS)
         except TypeError:  # a lone surrogate in a caller's name is not UTF-8, and no reason to lose the line
@@ -144,7 +144,7 @@ class Story:
         return entry
 
 
-def _stamp(at_s: float) -> str:
+def stamp(at_s: float) -> str:
     """RFC 3339, to the microsecond."""
     second = int(at_s)
     return f"{_second(second)}.{str(int((at_s - second) * 1e6) + 1_000_000)[1:]}Z"

@@ -1,6 +1,7 @@
 """An admin port on loopback, over a process and a store that say what a test tells them to."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -24,6 +25,8 @@ class Process:
     reloads: int = 0
     asked: list[tuple[str, str, RawHeaders, bytes]] = field(default_factory=list)
     explain_raises: Exception | None = None
+    people: dict[str, bytes] = field(default_factory=dict)
+    entries: list[Mapping[str, object]] = field(default_factory=list)
 
     def not_ready(self) -> Sequence[str]:
         return self.reasons
@@ -37,9 +40,44 @@ class Process:
             raise self.explain_raises
         return {"route": "deal.update"}
 
+    def approvers(self) -> Mapping[str, bytes]:
+        return self.people
+
+    def record(self, entry: Mapping[str, object]) -> None:
+        self.entries.append(entry)
+
     async def reload(self) -> Reload:
         self.reloads += 1
         return self.next_reload
+
+
+@dataclass
+class Questions:
+    """What people are asked."""
+
+    items: dict[str, Item] = field(default_factory=dict)
+    word: str = "approved"
+    """What an answer meets."""
+    answers: list[tuple[str, str, str, str]] = field(default_factory=list)
+    notices: list[tuple[int, Item]] = field(default_factory=list)
+    reports: asyncio.Queue[tuple[str, int]] = field(default_factory=asyncio.Queue)
+
+    async def all(self) -> Sequence[Item]:
+        return list(self.items.values())
+
+    async def one(self, approval: str) -> Item | None:
+        return self.items.get(approval)
+
+    async def decide(self, approval: str, verdict: str, by: str, why: str) -> tuple[str, Item | None]:
+        self.answers.append((approval, verdict, by, why))
+        return (self.word, self.items[approval]) if approval in self.items else ("gone", None)
+
+    async def next_notice(self, claim_ms: int) -> tuple[int, Item] | None:
+        assert claim_ms > 5_000  # longer than a receiver may take
+        return self.notices.pop(0) if self.notices else None
+
+    async def noticed(self, approval: str, again_ms: int) -> None:
+        self.reports.put_nowait((approval, again_ms))
 
 
 @dataclass
@@ -48,6 +86,7 @@ class Store:
 
     items: dict[str, list[Item]] = field(default_factory=dict)
     look: Callable[[], Awaitable[None]] | None = None
+    approvals: Questions = field(default_factory=Questions)
 
     async def leases(self) -> Sequence[Item]:
         return await self._see("leases")
