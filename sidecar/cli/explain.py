@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from sidecar.core.call import Call, Headers
 from sidecar.core.claim import AutoCap, Cap
 from sidecar.core.explain import Explanation
 from sidecar.core.explain import explain as foretell
+from sidecar.core.guard import Approval
 from sidecar.core.refusal import Refusal
 from sidecar.settings import ConfigError, load
 
@@ -131,6 +133,8 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
     for rate in told.rates:
         takes = f", of which this call takes {rate.cost}" if rate.cost > 1 else ""
         yield "rate", f"{rate.name} {rate.most} per {_time(rate.period_ms)}{takes}"
+    if told.approval is not None:
+        yield from _approval(told.approval)
     yield "timeout", _time(told.timeout_ms)
     if told.reads_body:
         yield "body", f"looked into, up to {told.body_limit} bytes"
@@ -138,6 +142,15 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
         yield "mode", "observe: nothing is refused or delayed"
     if told.empty:
         yield "", "nothing is asked of the store: this call passes ungated"
+
+
+def _approval(asked: Approval) -> Iterator[tuple[str, str]]:
+    many = "a person" if asked.approvers == 1 else f"{asked.approvers} people"
+    held = f"its agent is held {_time(asked.hold_ms)}" if asked.hold_ms else "its agent is told at once"
+    yield "approval", f"{many} must agree, within {_time(asked.ttl_ms)}; {held}"
+    seen = orjson.loads(asked.seen)
+    shown = {"call": f"{seen['method']} {seen['host']}{seen['path']}"} | seen["show"]
+    yield "", f"seen by them: {', '.join(f'{label} {value}' for label, value in shown.items())}"
 
 
 def _limit(cap: Cap | AutoCap) -> str:

@@ -59,7 +59,7 @@ class ApprovalRooms:
         approvers = self._status.approvers()
         name = next((name for name, digest in approvers.items() if has_token(request, digest)), "")
         if not name and approvers:
-            detail = "Here only those named in 'approvals.approvers' decide. Send 'Authorization: Bearer ' and your token."
+            detail = "Only those in 'approvals.approvers' decide. Send 'Authorization: Bearer ' and your own token."
             raise Fault(401, "approver-needed", detail, CHALLENGE)
         if not name:
             check_token(request, self._token)

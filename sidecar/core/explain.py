@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+import orjson
+
 from sidecar.core.call import Call, Identity
 from sidecar.core.claim import AutoCap, Cap, Claim, Rate
 from sidecar.core.derive import derive, intent_text
+from sidecar.core.guard import Approval
 from sidecar.core.identity import Identities
 from sidecar.core.table import Matched, Table
 
@@ -43,6 +46,8 @@ class Explanation:
     body_limit: int
     empty: bool
     """Nothing is asked of the store: the call passes ungated."""
+    approval: Approval | None = None
+    """What people would be asked."""
 
     def as_json(self) -> dict[str, object]:
         """As a program reads it."""
@@ -50,6 +55,8 @@ class Explanation:
             "who": self.who._asdict(),
             "caps": [cap._asdict() for cap in self.caps],
             "rates": [rate._asdict() for rate in self.rates],
+            "approval": self.approval
+            and self.approval._asdict() | {"seen": orjson.loads(self.approval.seen)},
         }
 
 
@@ -90,6 +97,7 @@ def _told(matched: Matched, claim: Claim, why: str, reads_body: bool, body_limit
         reads_body=reads_body,
         body_limit=body_limit,
         empty=claim.empty,
+        approval=next((guard for guard in claim.guards if isinstance(guard, Approval)), None),
     )
 
 
