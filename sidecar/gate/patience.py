@@ -4,6 +4,7 @@ Two clocks.  In a line it waits as long as its lane says.  At a guard it waits a
 or an earlier step takes another time than a slot; what it waits there is not taken from its time in line.
 """
 
+from math import inf
 from typing import Any
 
 from sidecar.core.claim import Claim
@@ -37,7 +38,9 @@ class Patience:
         if reply[0] != b"guarded":
             return False
         self._at_guard_s = self._at_guard_s or now_s
-        self.ends_s = self._guard_ends_s.setdefault(reply[1], now_s + reply[2] / 1000)
+        nth, patience_ms = reply[1], reply[2]
+        self.ends_s = min(self._guard_ends_s.get(nth, inf), now_s + patience_ms / 1000)
+        self._guard_ends_s[nth] = self.ends_s
         self._longest_s = GUARD_S
         return now_s < self.ends_s and asked_s < self.ends_s
 

@@ -1,4 +1,4 @@
-"""Approvals over sockets: nothing goes before a person agreed, what was agreed to goes once, and a fault opens no door."""
+"""Nothing goes before a person agreed, what was agreed to goes once, and no fault opens a door."""
 
 import asyncio
 import hashlib
@@ -153,7 +153,7 @@ async def test_two_agents_that_wait_for_one_approval_make_one_call(
     both = [later(refund(here)), later(refund(there, run="run-8"))]
     item = await question(here)
     await decide(there, item["id"])
-    assert sorted([(await got).verdict for got in both])[0] == "executed"
+    assert "executed" in [(await got).verdict for got in both]
     assert len({(await got).body for got in both}) == len(tool.seen) == 1
 
 
@@ -185,7 +185,7 @@ async def test_questions_and_answers_outlive_the_store(
     assert (await refund(sidecar)).reason == "store-unavailable"
     assert (await decide(sidecar, asked)).status == 503
     await server.start()
-    await sidecar.said("is back")
+    await sidecar.said(f"{server.url} is back")
     assert (await decide(sidecar, asked)).status == 200
     async with asyncio.timeout(20):
         while (got := await refund(sidecar)).reason == "store-unavailable":  # older leases run out first

@@ -331,6 +331,16 @@ async def test_a_held_call_goes_on_when_it_is_approved(open_gate: Open) -> None:
     assert await gate.approvals.one("nothing") is None
 
 
+async def test_a_held_call_hears_of_a_no_at_once(open_gate: Open) -> None:
+    gate = await open_gate()
+    waiting = spawn(gate.admit(asking("c1", guard={"hold_ms": 60_000})), "a held call")
+    while not (found := await gate.approvals.all()):
+        await asyncio.sleep(0.01)
+    await gate.approvals.decide(found[0]["id"], "deny", "Grace", "")
+    with pytest.raises(Refusal, match="approval-denied"):
+        await asyncio.wait_for(waiting, 5)
+
+
 async def test_the_refusals_say_where_the_question_is_and_who_said_no(open_gate: Open) -> None:
     gate = await open_gate()
     asked = asking("c1", guard={"hold_ms": 0})

@@ -51,7 +51,7 @@ if verdict == "deny" then
 elseif #said >= a.needs then
   keep_approval(a, "approved")
 else
-  call("SET", P .. "ap:" .. a.id, cjson.encode(a), "PX", string.format("%d", a.ends - now))
+  call("SET", P .. "ap:" .. a.id, cjson.encode(a), "KEEPTTL")
   return { "pending", cjson.encode(a) }
 end
 close_approval(a)

@@ -21,7 +21,7 @@ for _, id in ipairs(call("ZRANGEBYSCORE", P .. "notices", "-inf", now, "LIMIT", 
   if a and a.state == "pending" then
     local tries = a.tries or 0
     a.tries = tries + 1
-    call("SET", P .. "ap:" .. id, cjson.encode(a), "PX", string.format("%d", a.ends - now))
+    call("SET", P .. "ap:" .. id, cjson.encode(a), "KEEPTTL")
     call("ZADD", P .. "notices", string.format("%d", now + ARGV[2]), id)
     return { "notice", tries, cjson.encode(a) }
   end
