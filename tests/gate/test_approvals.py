@@ -1,6 +1,7 @@
 """A call that needs a person's agreement: asked once, good once, for that request alone, and never for ever."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -181,6 +182,16 @@ def test_an_unknown_attempt_is_sent_again_on_the_same_approval(scripts: Scripts)
     scripts.settle("c2", fence, "not_sent", changed=False)
     scripts.do(asking("c3", resend=True, resend_ms=60_000))
     assert scripts.admit(asking("c4", resend=True, resend_ms=60_000))[0] == "completed"
+
+
+def test_an_attempt_that_nobody_approved_is_not_sent_again_on_the_approval_of_another(
+    scripts: Scripts,
+) -> None:
+    again: dict[str, Any] = {"resend": True, "resend_ms": 60_000}
+    scripts.do(claim("c0", "refund 7", **again), "unknown")
+    decide(scripts, pending(scripts, asking("c1", **again)))
+    scripts.do(asking("c1", **again), "unknown")
+    pending(scripts, asking("c2", **again))
 
 
 def test_a_sidecar_that_dies_mid_call_leaves_its_approval_used_until_a_late_word_says_otherwise(

@@ -153,6 +153,6 @@ def test_approvals_do_what_the_model_says(scripts: Scripts) -> None:
 
     Here.scripts = scripts
     budget = settings(
-        max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
     )
     run_state_machine_as_test(Here, settings=budget)  # type: ignore[no-untyped-call]

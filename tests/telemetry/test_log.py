@@ -220,3 +220,16 @@ def test_decisions_may_share_stderr_with_the_words(monkeypatch: pytest.MonkeyPat
     both.close(timeout_s=5)
     os.close(descriptor)
     assert json.loads(path.read_text())["route"] == "deal.update"
+
+
+def test_what_a_person_did_is_a_line_beside_those_of_calls(tmp_path: Path) -> None:
+    target = tmp_path / "decisions"
+    decisions = Log(str(target), "info")
+    decisions.record({"event": "approval", "by": "grace", "why": "fine"})
+    decisions.close()
+    line = json.loads(target.read_text())
+    assert line.pop("ts").endswith("Z")
+    assert line == {"event": "approval", "by": "grace", "why": "fine"}
+    silent = Log("off", "info")
+    silent.record({"event": "approval"})
+    silent.close()

@@ -47,7 +47,8 @@ local function open_approval(c, id, terms, bind)
   return a
 end
 
--- The call that used it left its outcome unknown, and this one ends the same attempt: the record lets only such through.
+-- The approval let the attempt go whose outcome is unknown, and this call ends that attempt: the record lets only such
+-- through.
 local function ends_it(c, a)
   local r = c[INTENT] ~= "" and record_of(c[INTENT])
   return r and r[R_WORD] == "unknown" and r[R_ORIGIN] == a.used
