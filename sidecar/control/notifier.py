@@ -105,9 +105,7 @@ class Notifier:
             async with asyncio.timeout(SEND_S):
                 answer = await session.post(webhook.url, data=body, headers=headers, allow_redirects=False)
                 answer.release()
-        except (
-            Exception
-        ) as error:  # whatever a foreign server does to a client, the question stays to be announced
+        except Exception as error:  # whatever it is, the question stays to be announced
             return type(error).__name__
         return "" if 200 <= answer.status < 300 else f"it was answered with {answer.status}"
 
