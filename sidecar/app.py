@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sidecar import __version__
 from sidecar.apart import Reading
 from sidecar.control.admin import Admin
+from sidecar.control.notifier import Notifier
 from sidecar.control.status import Loaded, Reload
 from sidecar.core.call import Call, Headers, RawHeaders
 from sidecar.core.config import Config, Process
@@ -106,6 +107,10 @@ class Sidecar:
         self._listener = await self._open_proxy()
         parts.callback(self._listener.close)
         admin = Admin(self, self._gate, self._meters, os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
+        self._decisions = decisions
+        self._notifier = Notifier(gate.approvals, process.approvals.webhook)
+        self._notifier.start()
+        parts.push_async_callback(self._notifier.stop)
         address = await _listening(admin.start(*process.listen.admin), "admin", process.listen.admin)
         parts.push_async_callback(admin.stop)
         log.info(
@@ -193,6 +198,9 @@ class Sidecar:
     def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
         self._decisions.decided(what, by, why, about)
 
+    def approvers(self) -> Mapping[str, bytes]:
+        return self._config.process.approvals.approvers
+
     async def reload(self) -> Reload:
         """Read the folder again: all of it is taken, or nothing."""
         async with self._reloading:  # two at once could end in the wrong order
@@ -218,6 +226,7 @@ class Sidecar:
         self._config, self._loaded_at_s = config, time()
         self._pipeline.obey(config)
         self._listener.obey(self._authority)
+        self._notifier.obey(config.process.approvals.webhook)
         self._upstream.obey(_egress(config.process), config.process.tls.upstream_ca, _homes(config))
         log.info("config reloaded: %s", config.digest)
         return Reload(time(), "loaded", [str(problem) for problem in config.warnings])

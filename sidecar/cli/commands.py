@@ -12,7 +12,7 @@ from sidecar.core.problems import meant
 
 COMMANDS = (
     *("run", "check", "explain", "ca", "env", "exec", "doctor", "redirect", "schema", "demo"),
-    *("unknown", "leases", "pause", "resume"),
+    *("unknown", "approvals", "leases", "pause", "resume"),
 )
 """In the order of ``--help``.  ``sidecar/cli/NAME.py`` holds ``NAME``: a function, or an app of several."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 from rich.text import Text
 
@@ -15,7 +16,7 @@ from sidecar.core.call import Call, Headers
 from sidecar.core.claim import AutoCap, Cap
 from sidecar.core.explain import Explanation
 from sidecar.core.explain import explain as foretell
-from sidecar.core.guard import Order
+from sidecar.core.guard import Approval, Order
 from sidecar.core.problems import listed
 from sidecar.core.refusal import Refusal
 from sidecar.settings import ConfigError, load
@@ -151,6 +152,8 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
             "budget",
             f"{budget.name} {limit} in {_time(budget.window_ms)}, of which this call takes {amount}",
         )
+    if told.approval is not None:
+        yield from _approval(told.approval)
     yield "timeout", _time(told.timeout_ms)
     if told.reads_body:
         yield "body", f"looked into, up to {told.body_limit} bytes"
@@ -173,6 +176,15 @@ def _order(order: Order) -> str:
 
 
 _UNSEEN = {"refuse": "refused", "allow": "allowed", "probe": "asked of the tool"}
+
+
+def _approval(asked: Approval) -> Iterator[tuple[str, str]]:
+    many = "a person" if asked.approvers == 1 else f"{asked.approvers} people"
+    held = f"its agent is held {_time(asked.hold_ms)}" if asked.hold_ms else "its agent is told at once"
+    yield "approval", f"{many} must agree, within {_time(asked.ttl_ms)}; {held}"
+    seen = orjson.loads(asked.seen)
+    shown = {"call": f"{seen['method']} {seen['host']}{seen['path']}"} | seen["show"]
+    yield "", f"seen by them: {', '.join(f'{label} {value}' for label, value in shown.items())}"
 
 
 def _limit(cap: Cap | AutoCap) -> str:

@@ -39,9 +39,14 @@ class Remote:
         """What is read at ``path``."""
         return self._ask(Request(self._url + path))  # noqa: S310 - the scheme is the user's own
 
-    def change(self, method: str, path: str, said: object) -> Any:
-        """Change something; needs the token."""
-        token = os.environ.get(TOKEN, "")
+    @staticmethod
+    def has(variable: str) -> bool:
+        """Whether this terminal has a token under that name."""
+        return bool(os.environ.get(variable))
+
+    def change(self, method: str, path: str, said: object, variable: str | None = None) -> Any:
+        """Change something; needs the token, or what ``variable`` has instead."""
+        token = os.environ.get(variable or TOKEN, "")
         if not token:
             _give_up(f"set {TOKEN} to the sidecar's own; nothing is changed without it")
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

@@ -1,14 +1,20 @@
 """What the admin port says: JSON, and every no as ``application/problem+json`` (RFC 9457)."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Final, TypeVar
 
 import orjson
 from aiohttp import web
 
 from sidecar.core.refusal import Refusal
+
+T = TypeVar("T")
+
+PEEK_S: Final = 3.0
+"""How long the store may take to be looked into; probes and people give up after a few seconds."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,9 +47,13 @@ def listed(items: object) -> web.Response:
     return said({"items": items})
 
 
-def instant(at_s: float) -> str:
-    """Wall time for people and programs: RFC 3339, UTC."""
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+async def patiently(look: Awaitable[T]) -> T:
+    """What the store says, unless it takes longer than people and probes do."""
+    try:
+        async with asyncio.timeout(PEEK_S):
+            return await look
+    except TimeoutError:
+        raise Fault(503, "store-unavailable", f"The store did not answer within {PEEK_S:g} s.") from None
 
 
 @web.middleware

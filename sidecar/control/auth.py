@@ -17,6 +17,7 @@ from aiohttp import web
 from sidecar.control.answers import Fault, Handler
 
 TOKEN_VARIABLE = "SIDECAR_ADMIN_TOKEN"  # noqa: S105 - the variable's name
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="agent-sidecar"'}
 _FOREIGN = frozenset({"cross-site", "same-site"})
 
 
@@ -33,26 +34,30 @@ def changing(token: str, handler: Handler) -> Handler:
     """``handler``, for those who have the token."""
 
     async def checked(request: web.Request) -> web.StreamResponse:
-        _check_token(request, token)
+        check_token(request, token)
         return await handler(request)
 
     return checked
 
 
-def _check_token(request: web.Request, token: str) -> None:
+def check_token(request: web.Request, token: str) -> None:
+    """Raises Fault where the request does not carry the token that may change anything."""
     if not token:
         hint = f"Set {TOKEN_VARIABLE} in the sidecar's environment, not in the agent's, and restart it."
         raise Fault(403, "token-not-set", f"Nothing can be changed through this port. {hint}")
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not _same(given.strip(), token):
+    if not has_token(request, _digest(token)):
         detail = f"Send 'Authorization: Bearer ' and the value of {TOKEN_VARIABLE}."
-        raise Fault(401, "token-required", detail, {"WWW-Authenticate": 'Bearer realm="agent-sidecar"'})
+        raise Fault(401, "token-required", detail, CHALLENGE)
 
 
-def _same(given: str, token: str) -> bool:
-    """Compare in constant time; hashed first, so that not even the length shows."""
-    one, two = (sha256(text.encode("utf-8", "surrogateescape")).digest() for text in (given, token))
-    return hmac.compare_digest(one, two)
+def has_token(request: web.Request, digest: bytes) -> bool:
+    """Whether the request carries the token of that SHA-256.  Constant time; not even the length shows."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), digest)
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def _check_host(request: web.Request) -> None:

@@ -1,29 +1,25 @@
 """The endpoints of the admin port, in one table."""
 
 import asyncio
-from collections.abc import Awaitable
 from importlib import import_module
-from typing import TypeVar
 
 import orjson
 from aiohttp import web
 
 from sidecar import __version__
-from sidecar.control.answers import Fault, instant, listed, problems, said
+from sidecar.control.answers import Fault, listed, problems, said
+from sidecar.control.answers import patiently as _patiently
+from sidecar.control.approvals import ApprovalRooms
 from sidecar.control.asked import body_of, decision
 from sidecar.control.auth import changing, guard
 from sidecar.control.holds import Holds, runs_of
-from sidecar.control.status import Gate, Item, Loaded, Reload, Status
+from sidecar.control.status import Gate, Item, Loaded, Reload, Status, instant
 from sidecar.control.switch import Switch
 from sidecar.control.unknowns import id_of, missing, verdict_of
 from sidecar.core.call import RawHeaders
 from sidecar.core.refusal import Refusal
 from sidecar.telemetry.meters import Meters
 
-T = TypeVar("T")
-
-PEEK_S = 3.0
-"""How long the store may take to be looked into; probes and people give up after a few seconds."""
 LARGEST_BYTES = 1 << 20
 """Of a request's body; the largest is a call to explain."""
 
@@ -37,6 +33,7 @@ def runner(status: Status, peek: Gate, meters: Meters, token: str, stop_s: float
     app.router.add_post("/explain", rooms.explain_sent)  # looks like a change and is none
     for (method, path), change in rooms.changes.items():
         app.router.add_route(method, path, changing(token, change))
+    ApprovalRooms(status, peek, token).open(app.router)
     return web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=stop_s)
 
 
@@ -55,7 +52,6 @@ class _Endpoints:
             "/queues": self.queues,
             "/unknown": self.unknown,
             "/unknown/{id}": self.unknown_one,
-            "/approvals": self.approvals,
             "/runs": self.runs,
             "/pauses": self.pauses,
             "/budgets": self.budgets,
@@ -147,23 +143,12 @@ class _Endpoints:
         self._status.decided("unknown.resolve", by, why, about)
         return said({"id": name, "applied": applied})
 
-    async def approvals(self, _request: web.Request) -> web.Response:
-        return listed([])  # no route can ask for one yet
-
     async def runs(self, _request: web.Request) -> web.Response:
         return listed(runs_of(self._meters.runs, await _patiently(self._peek.runs())))
 
     async def reload(self, _request: web.Request) -> web.Response:
         result = await self._status.reload()
         return said(_reload(result), 200 if result.result == "loaded" else 422)
-
-
-async def _patiently(look: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(PEEK_S):
-            return await look
-    except TimeoutError:
-        raise Fault(503, "store-unavailable", f"The store did not answer within {PEEK_S:g} s.") from None
 
 
 def _asked(ask: object) -> tuple[str, str, RawHeaders, bytes]:

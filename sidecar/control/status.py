@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from sidecar.core.call import Answer, RawHeaders
@@ -34,6 +35,26 @@ class Loaded:
     last_reload: Reload | None
 
 
+def instant(at_s: float) -> str:
+    """Wall time for people and programs: RFC 3339, UTC."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def presented(item: Item) -> dict[str, object]:
+    """A question with the store's instants (``*_ms``) as people and programs read them (``*_at``)."""
+    decisions = item["decisions"]
+    assert isinstance(decisions, list)
+    told = {name: value for name, value in item.items() if name not in ("opened_ms", "ends_ms")}
+    return told | {
+        "opened_at": instant(float(str(item["opened_ms"])) / 1000),
+        "ends_at": instant(float(str(item["ends_ms"])) / 1000),
+        "decisions": [
+            {"at": instant(one["at_ms"] / 1000)} | {name: one[name] for name in ("verdict", "by", "why")}
+            for one in decisions
+        ],
+    }
+
+
 class Status(Protocol):
     """What the process knows about itself."""
 
@@ -57,6 +78,10 @@ class Status(Protocol):
         """A person changed something: leave a line in the decision log."""
         ...
 
+    def approvers(self) -> Mapping[str, bytes]:
+        """Who may approve a call: name to SHA-256 of the token; empty: who may change anything here."""
+        ...
+
 
 class Unknowns(Protocol):
     """Outcomes that nobody can tell.  Raises Refusal ``store-unavailable``."""
@@ -65,6 +90,26 @@ class Unknowns(Protocol):
 
     async def resolve(self, intent: str, applied: bool, answer: Answer | None) -> bool:
         """False where there is no such thing any more."""
+        ...
+
+
+class Approvals(Protocol):
+    """Questions to people, as the store keeps them.  Raises Refusal ``store-unavailable``."""
+
+    async def all(self) -> Sequence[Item]: ...
+
+    async def one(self, approval: str) -> Item | None: ...
+
+    async def decide(self, approval: str, verdict: str, by: str, why: str) -> tuple[str, Item | None]:
+        """``approved``, ``pending``, ``denied``, ``decided``, ``asker``, ``gone``; and the question, unless gone."""
+        ...
+
+    async def next_notice(self, claim_ms: int) -> tuple[int, Item] | None:
+        """A question to announce, ours for so long, and how often that was tried before."""
+        ...
+
+    async def noticed(self, approval: str, again_ms: int) -> None:
+        """It arrived, or (unless zero) is to be tried again after so long."""
         ...
 
 
@@ -83,6 +128,9 @@ class Peek(Protocol):
 
     @property
     def unknowns(self) -> Unknowns: ...
+
+    @property
+    def approvals(self) -> Approvals: ...
 
     async def runs(self) -> Sequence[Item]:
         """Runs that hold something between their calls."""

@@ -3,7 +3,7 @@
 What an expression that fails means is decided by how it fails:
 
 - a field is *missing*: it does not hold, and the next route is asked.  A call without an amount is no large
-  refund;
+  refund.  Where not to hold is the weaker rule, the asker says so (``missing``);
 - anything else (a text where a number was expected, a division by zero, a body that cannot be read) is
   *refused*.  An upstream may well read what we could not, so an agent could choose its route by how it writes.
 
@@ -74,8 +74,9 @@ class Condition:
                 )
         return cls(text, names, program.execute)
 
-    def holds(self, read: Callable[[str], object]) -> bool:
+    def holds(self, read: Callable[[str], object], missing: bool = False) -> bool:
         """Whether it is true; ``read`` gives a variable's value, and only what the expression names is read.
+        ``missing``: what it is where a field that it needs is not there.
 
         Raises Refusal ``key-underivable`` where the call's values do not fit the expression.
         """
@@ -83,15 +84,15 @@ class Condition:
         try:
             return self._run(values) is True
         except (KeyError, IndexError):
-            return False
+            return missing
         except (TypeError, ValueError, RuntimeError, ArithmeticError):
-            return self._holds_for_numbers(values)
+            return self._holds_for_numbers(values, missing)
 
-    def _holds_for_numbers(self, values: dict[str, object]) -> bool:
+    def _holds_for_numbers(self, values: dict[str, object], missing: bool) -> bool:
         try:
             return self._run({name: _numbers(value) for name, value in values.items()}) is True
         except (KeyError, IndexError):
-            return False
+            return missing
         except (TypeError, ValueError, RuntimeError, ArithmeticError):
             raise Refusal(
                 "key-underivable",

@@ -1,7 +1,7 @@
 """Everything that a configuration folder says, ready to run.  Built whole or not at all, and never changed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sidecar.core.fleet import Fleet
@@ -95,6 +95,25 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is told that somebody is asked to approve a call."""
+
+    url: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """Who decides, and how many questions may be open at once."""
+
+    approvers: Mapping[str, bytes] = field(default_factory=dict)
+    """Name to SHA-256 of the token; empty: whoever has the admin token."""
+    webhook: Webhook | None = None
+    per_run: int = 5
+    per_tenant: int = 50
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """What ``sidecar.yaml`` says."""
 
@@ -111,6 +130,7 @@ class Process:
     mode: Literal["enforce", "observe"]
     """As it is written there; each route knows its own."""
     drain_ms: int
+    approvals: Approvals = Approvals()
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,3 +175,11 @@ def _digest(*parts: str) -> str:
     except orjson.JSONEncodeError:  # a lone surrogate stands for a byte that is no UTF-8
         text = repr(parts).encode()
     return blake2b(text, digest_size=20).hexdigest()
+
+
+def exact(tool: Tool, view: View) -> str:
+    """Hex digest over all that a request says, and who says it: two requests of one digest do the same thing."""
+    who = view.who
+    where = (tool.name, view.host, who.tenant, who.workflow)
+    kind = view.content.type.decode("latin-1")
+    return _digest("exact", *where, kind, _request(tool, view), *_credential(tool, view))

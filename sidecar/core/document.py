@@ -278,12 +278,15 @@ def _plain(node: Node) -> Any:
 
 def _redacted(node: Node, key: str = "") -> Any:
     if isinstance(node.value, dict):
-        return {key: _redacted(entry, key) for key, entry in node.value.items()}
+        return {
+            name: _redacted(entry, "secret" if (key, name) == ("webhook", "url") else name)
+            for name, entry in node.value.items()
+        }
     if isinstance(node.value, list):
         return [_redacted(entry, key) for entry in node.value]
     if node.variables:
         return "".join(f"${{{name}}}" for name in node.variables)
-    if key == "token_sha256":
+    if key in ("token_sha256", "secret"):
         return "..."
     return None if node.value is None else _PASSWORD.sub(r"\1...@", node.value)
 

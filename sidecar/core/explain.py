@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+import orjson
+
 from sidecar.core.call import Call, Identity
 from sidecar.core.claim import AutoCap, Cap, Claim, Rate
 from sidecar.core.derive import derive, intent_text
-from sidecar.core.guard import Budget, EndRun, Fresh, Hold, Observe, Order
+from sidecar.core.guard import Approval, Budget, EndRun, Fresh, Hold, Observe, Order
 from sidecar.core.identity import Identities
 from sidecar.core.refusal import Refusal
 from sidecar.core.table import Matched, Table
@@ -55,6 +57,8 @@ class Explanation:
     observes: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     ends_run: bool = False
+    approval: Approval | None = None
+    """What people would be asked."""
 
     def as_json(self) -> dict[str, object]:
         """As a program reads it."""
@@ -65,6 +69,8 @@ class Explanation:
             "budgets": [budget._asdict() for budget in self.budgets],
             "order": [order._asdict() for order in self.order],
             "holds": [hold._asdict() for hold in self.holds],
+            "approval": self.approval
+            and self.approval._asdict() | {"seen": orjson.loads(self.approval.seen)},
         }
 
 
@@ -112,6 +118,7 @@ def _told(matched: Matched, claim: Claim, why: str, reads_body: bool, body_limit
         observes=tuple(guard.entity for guard in claim.guards if isinstance(guard, Observe)),
         fresh=tuple(guard.entity for guard in claim.guards if isinstance(guard, Fresh)),
         ends_run=any(isinstance(guard, EndRun) for guard in claim.guards),
+        approval=next((guard for guard in claim.guards if isinstance(guard, Approval)), None),
     )
 
 

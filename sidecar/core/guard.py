@@ -72,7 +72,33 @@ class EndRun(NamedTuple):
     """The call is its run's last: once it is settled the run holds nothing more."""
 
 
-Guard: TypeAlias = Observe | Fresh | Hold | EndRun | Order | Budget
+class Approval(NamedTuple):
+    """People agreed to exactly this request, and it was not done on the strength of that yet.  Always the last guard:
+    nobody is asked about a call that could not go anyway.
+    """
+
+    name: str
+    """The tool and the route."""
+    request: str
+    """Digest of all but the intent, which the store adds."""
+    hold_ms: int
+    ttl_ms: int
+    """Zero: nobody is asked."""
+    approvers: int
+    tenant: str
+    run: str
+    """The run within its tenant; empty where nobody says."""
+    per_run: int
+    per_tenant: int
+    """Questions of theirs that may be open at once."""
+    effect: bool
+    """A completed call that changed nothing was not applied: the approval is as good as before."""
+    announced: bool
+    seen: str
+    """What a person sees of it, as JSON."""
+
+
+Guard: TypeAlias = Observe | Fresh | Hold | EndRun | Order | Budget | Approval
 
 
 class GuardSpec(Protocol):

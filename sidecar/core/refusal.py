@@ -73,6 +73,7 @@ class Refusal(Exception):
         retry_after_ms: int | None = None,
         holder_run: str = "",
         blocked_by: str = "",
+        approval: str = "",
         outcome: Literal["", "not_sent", "unknown"] = "",
         wait_ms: int = 0,
         retryable: bool | None = None,
@@ -84,6 +85,8 @@ class Refusal(Exception):
         self.retry_after_ms = retry_after_ms
         self.holder_run = holder_run
         self.blocked_by = blocked_by
+        self.approval = approval
+        """Where the admin port shows the question that a person has to answer."""
         self.outcome = outcome
         self.wait_ms = wait_ms
         self.unseen = unseen
@@ -124,6 +127,7 @@ class Refusal(Exception):
             "retry_after_ms": self.retry_after_ms,
             "holder_run": self.holder_run,
             "blocked_by": self.blocked_by,
+            "approval": self.approval,
             "outcome": self.outcome,
         }
         return (

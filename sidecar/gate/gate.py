@@ -21,6 +21,7 @@ from typing import Any
 from sidecar.core.claim import Claim, Replay
 from sidecar.core.outcome import Outcome
 from sidecar.gate import answers, peek, words
+from sidecar.gate.approvals import Approvals
 from sidecar.gate.clock import clock
 from sidecar.gate.embedded import Embedded
 from sidecar.gate.guards import name_of
@@ -67,6 +68,7 @@ class Gate:
         self._pauses = self._store.pauses
         self.paused: AbstractSet[str] = self._pauses.places
         """What is paused, by an upstream or a person; while anything is, no call is free before it was asked for."""
+        self.approvals = Approvals(self._store)
         self._waiting = Waiting()
         self.unknowns = Unknowns(self._store, self._waiting)
         """What nobody can tell the outcome of, and how that is found out."""
@@ -391,7 +393,9 @@ class Gate:
 
 def _stood_at(claim: Claim, reply: list[Any]) -> str:
     """What the call waits for first."""
-    return place_name(claim, reply[1]) if reply[0] == b"waiting" else name_of(claim.guards[reply[1]])
+    return (
+        place_name(claim, reply[1]) if reply[0] == b"waiting" else name_of(claim.guards[reply[1]], reply[3:])
+    )
 
 
 def _settlement(outcome: Outcome) -> tuple[str | bytes, ...]:

@@ -8,10 +8,11 @@ import orjson
 
 from sidecar.core.budget import shown
 from sidecar.core.claim import Claim
-from sidecar.core.guard import Budget, EndRun, Fresh, Guard, Hold, Observe, Order
+from sidecar.core.guard import Approval, Budget, EndRun, Fresh, Guard, Hold, Observe, Order
 from sidecar.core.refusal import Refusal
 from sidecar.gate import order
 from sidecar.gate.safe import safe
+from sidecar.gate.unapproved import unapproved
 
 
 def packed(guards: Sequence[Guard], lease_ms: int) -> str:
@@ -36,9 +37,22 @@ def _terms(guard: Guard, lease_ms: int) -> list[order.Term]:
             return ["hold", safe(entity), idle_ms, lease_ms]
         case EndRun():
             return ["end"]
+        case Approval():
+            scopes = [f"tenant:{safe(guard.tenant)}", guard.run and f"run:{safe(guard.run)}"]
+            bounds = [guard.per_run, guard.per_tenant, guard.effect, guard.announced]
+            return [
+                "approval",
+                guard.request,
+                guard.hold_ms,
+                guard.ttl_ms,
+                guard.approvers,
+                *scopes,
+                *bounds,
+                guard.seen,
+            ]
 
 
-def name_of(guard: Guard) -> str:
+def name_of(guard: Guard, said: Sequence[Any]) -> str:
     """As ``blocked_by`` names it."""
     match guard:
         case Observe(entity):
@@ -53,6 +67,8 @@ def name_of(guard: Guard) -> str:
             return f"budget:{title}"
         case Order(entity):
             return f"order:{entity}"
+        case Approval(name):
+            return f"approval:{said[1].decode() if len(said) > 1 and said[0] != b'many' else name}"
 
 
 def refusal(claim: Claim, nth: int, said: Sequence[Any], wait_ms: int) -> Refusal:
@@ -62,6 +78,8 @@ def refusal(claim: Claim, nth: int, said: Sequence[Any], wait_ms: int) -> Refusa
         return _spent(guard, said, wait_ms)
     if isinstance(guard, Order):
         return order.refusal(guard, said, wait_ms)
+    if isinstance(guard, Approval):
+        return unapproved(said, name_of(guard, said), wait_ms)
     if isinstance(guard, Fresh):
         return _stale(guard, guard.entity, said, wait_ms)
     raise AssertionError(f"guard {claim.guards[nth]} said {said} after {wait_ms} ms")
@@ -108,6 +126,6 @@ def _stale(guard: Guard, entity: str, said: Sequence[Any], wait_ms: int) -> Refu
         f"{entity} was changed by {who} at {at} ({ago_ms / 1000:.0f} s ago), and this run has not read it since. "
         "Nothing was sent. Read it again, decide again on what it says now, and then write.",
         holder_run=run,
-        blocked_by=name_of(guard),
+        blocked_by=name_of(guard, said),
         wait_ms=wait_ms,
     )

@@ -37,6 +37,7 @@ SCRIPTS = (
     *("admit", "settle", "renew", "leave", "sweep", "pause", "peek"),
     *("probe", "unprobe", "resolve", "halt", "resume", "pauses", "budgets", "saw"),
     *("keep", "end", "evict", "runs"),
+    *("decide", "approvals", "notice", "noticed"),
 )
 
 

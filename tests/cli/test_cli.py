@@ -188,6 +188,7 @@ BAD_USAGE = [
     ("explain", CONFIG, "GET", "http:///x"),
     ("explain", CONFIG, "GET", "http://a:b/"),
     ("explain", CONFIG, "GET", "http://a/", "-H", "no colon"),
+    ("approvals", "approve", "../x?y"),
     ("nothing",),
 ]
 

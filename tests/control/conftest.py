@@ -1,5 +1,6 @@
 """An admin port on loopback, over a process and a store that say what a test tells them to."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ class Process:
     asked: list[tuple[str, str, RawHeaders, bytes]] = field(default_factory=list)
     explain_raises: Exception | None = None
     decisions: list[tuple[str, str, str, dict[str, object]]] = field(default_factory=list)
+    people: dict[str, bytes] = field(default_factory=dict)
 
     def not_ready(self) -> Sequence[str]:
         return self.reasons
@@ -38,6 +40,9 @@ class Process:
             raise self.explain_raises
         return {"route": "deal.update"}
 
+    def approvers(self) -> Mapping[str, bytes]:
+        return self.people
+
     async def reload(self) -> Reload:
         self.reloads += 1
         return self.next_reload
@@ -47,6 +52,35 @@ class Process:
 
     def decided(self, what: str, by: str, why: str, about: Mapping[str, object]) -> None:
         self.decisions.append((what, by, why, dict(about)))
+
+
+@dataclass
+class Questions:
+    """What people are asked."""
+
+    items: dict[str, Item] = field(default_factory=dict)
+    word: str = "approved"
+    """What an answer meets."""
+    answers: list[tuple[str, str, str, str]] = field(default_factory=list)
+    notices: list[tuple[int, Item]] = field(default_factory=list)
+    reports: asyncio.Queue[tuple[str, int]] = field(default_factory=asyncio.Queue)
+
+    async def all(self) -> Sequence[Item]:
+        return list(self.items.values())
+
+    async def one(self, approval: str) -> Item | None:
+        return self.items.get(approval)
+
+    async def decide(self, approval: str, verdict: str, by: str, why: str) -> tuple[str, Item | None]:
+        self.answers.append((approval, verdict, by, why))
+        return (self.word, self.items[approval]) if approval in self.items else ("gone", None)
+
+    async def next_notice(self, claim_ms: int) -> tuple[int, Item] | None:
+        assert claim_ms > 5_000  # longer than a receiver may take
+        return self.notices.pop(0) if self.notices else None
+
+    async def noticed(self, approval: str, again_ms: int) -> None:
+        self.reports.put_nowait((approval, again_ms))
 
 
 @dataclass
@@ -70,6 +104,7 @@ class Store:
         return True
 
     ended: list[tuple[str, str, str]] = field(default_factory=list)
+    approvals: Questions = field(default_factory=Questions)
 
     async def leases(self) -> Sequence[Item]:
         return await self._see("leases")

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.control import endpoints
+from sidecar.control import answers, endpoints
 from sidecar.control.status import Loaded, Reload
 from sidecar.core.refusal import Refusal
 from sidecar.telemetry.meters import Meters
@@ -75,10 +75,6 @@ async def test_a_list_holds_what_the_store_holds(port: Port, what: str) -> None:
     assert (await port.ask("GET", f"/{what}"))[:2] == (200, {"items": [{"id": "c1", "tool": "hubspot"}]})
 
 
-async def test_no_approval_can_be_asked_for_yet(port: Port) -> None:
-    assert (await port.ask("GET", "/approvals"))[:2] == (200, {"items": []})
-
-
 async def test_runs_are_those_with_a_call_in_flight(port: Port) -> None:
     route, story = port.meters.route("hubspot", "deal.update", "write"), a_story()
     route.began(story)
@@ -103,7 +99,7 @@ async def test_a_store_that_hangs_does_not_hang_the_port(port: Port, monkeypatch
     async def hang() -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(endpoints, "PEEK_S", 0.01)
+    monkeypatch.setattr(answers, "PEEK_S", 0.01)
     port.store.look = hang
     status, told, _ = await port.ask("GET", "/queues")
     assert (status, told["code"]) == (503, "store-unavailable")
@@ -206,7 +202,7 @@ async def test_a_reload_that_was_refused_tells_every_problem(port: Port) -> None
     assert told["problems"] == ["sidecar.yaml:1:1: one", "x.yaml:2:2: two"]
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/approvals/1/approve", "/unknown/1/resolve"])
+@pytest.mark.parametrize("path", ["/", "/nothing", "/approvals/1/answer", "/unknown/1/resolve"])
 async def test_what_does_not_exist_is_a_problem(port: Port, path: str) -> None:
     status, told, response = await port.change(path)
     assert (status, told["code"], told["type"]) == (404, "not-found", "urn:sidecar:not-found")

@@ -1,5 +1,7 @@
 """Every mistake has its message, at its place, and none hides another."""
 
+import io
+import pickle
 from collections.abc import Sequence
 
 import pytest
@@ -7,14 +9,16 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sidecar.core.approval import ApprovalSpec
 from sidecar.core.call import Call, Headers, Identity
 from sidecar.core.claim import AutoCap, Rate
 from sidecar.core.compile.folder import File, compile_config
-from sidecar.core.config import Config, Tls
+from sidecar.core.config import Approvals, Config, Tls, Webhook
 from sidecar.core.fleet import Tenant
 from sidecar.core.outbound import Trust
 from sidecar.core.problems import ConfigError
 from sidecar.core.route import Lane, Route
+from sidecar.settings import _Sender
 
 HEAD = "version: 1\ntool: crm\nhosts: [crm.test]\nupstream: http://crm.test\n"
 ROUTE = HEAD + "routes:\n  - name: deal.update\n    match: {method: PATCH, path: '/deals/{id}'}\n"
@@ -39,6 +43,8 @@ def refused(*routes: str, sidecar: str = "version: 1\n", **environ: str) -> list
     return lines(caught.value)
 
 
+ADA = f"{{name: ada, token_sha256: '{'a' * 64}'}}"
+
 SIDECAR: list[tuple[str, str]] = [
     ("", "1:1: the file is empty; begin with 'version: 1'"),
     ("# only a comment\n", "1:1: the file is empty; begin with 'version: 1'"),
@@ -51,10 +57,38 @@ SIDECAR: list[tuple[str, str]] = [
     (
         "version: 1\nzzz: {}",
         (
-            "2:1: unknown field 'zzz'; known are caps, drain, egress, identity, lanes, "
+            "2:1: unknown field 'zzz'; known are approvals, caps, drain, egress, identity, lanes, "
             "limits, listen, log, mode, "
             "priorities, queue, store, tenants, timeouts, tls, users, version"
         ),
+    ),
+    ("version: 1\napprovals: {per_run: 0}", "2:22: approvals.per_run: '0' must be from 1 to 1000000"),
+    (
+        "version: 1\napprovals: {webhook: {url: 'ftp://h', secret: 0123456789abcdef}}",
+        "2:28: approvals.webhook.url: this is not a URL; write http://HOST or https://HOST, like https://api.example.com",
+    ),
+    (
+        "version: 1\napprovals: {webhook: {url: 'http://h', secret: short}}",
+        (
+            "2:48: approvals.webhook.secret: this is too short to sign with; use 16 characters or more, from the "
+            "environment: ${NAME}"
+        ),
+    ),
+    (
+        "version: 1\napprovals: {webhook: {url: 'http://h'}}",
+        "2:22: missing field 'secret' in approvals.webhook",
+    ),
+    (
+        "version: 1\napprovals: {approvers: [{name: ada, token_sha256: x}]}",
+        "2:51: approvals.approvers[0].token_sha256: this is not a SHA-256 in hex (64 digits)",
+    ),
+    (
+        f"version: 1\napprovals: {{approvers: [{ADA}, {{name: Ada, token_sha256: '{'b' * 64}'}}]}}",
+        "2:127: approvals.approvers[1].name: 'Ada' is listed twice",
+    ),
+    (
+        f"version: 1\napprovals: {{approvers: [{ADA}, {{name: bob, token_sha256: '{'a' * 64}'}}]}}",
+        "2:146: approvals.approvers[1].token_sha256: this is another approver's token",
     ),
     ("version: 1\nlisten: 8080", "2:9: listen: '8080' must be a mapping of fields"),
     ("version: 1\nlisten: {prxy: 'a:1'}", "2:10: unknown field 'prxy' in listen; did you mean 'proxy'?"),
@@ -539,7 +573,42 @@ TOOL: list[tuple[str, str]] = [
         "8:38: partial.when of route 'deal.update': the condition is not valid CEL at 1:17: ",
     ),
     (ROUTE + "    order: {entity: a}", "8:5: an order needs 'requires', 'sets' or both"),
-    (ROUTE + "    approval: {when: a}", "8:5: 'approval' is not available in this version; remove it"),
+    (
+        ROUTE + "    approval: {whn: a}",
+        "8:16: unknown field 'whn' in approval of route 'deal.update'; did you mean 'when'?",
+    ),
+    (ROUTE + "    approval: yes", "8:15: approval of route 'deal.update': 'yes' must be a mapping of fields"),
+    (
+        ROUTE + "    approval: {when: 'amount > 1'}",
+        (
+            "8:22: approval.when of route 'deal.update': unknown name 'amount' in the condition; "
+            "it may read body, header, host, method, path, query, run, tenant, workflow"
+        ),
+    ),
+    (
+        ROUTE + "    approval: {hold: 2h}",
+        "8:22: 'hold' is longer than 'ttl': nobody could answer any more; write less",
+    ),
+    (
+        ROUTE + "    approval: {ttl: 0}",
+        "8:21: approval.ttl of route 'deal.update': '0' must be longer than nothing",
+    ),
+    (
+        ROUTE + "    approval: {approvers: 0}",
+        "8:27: approval.approvers of route 'deal.update': '0' must be from 1 to 5",
+    ),
+    (
+        ROUTE + "    approval: {show: {to: '{bdy.to}'}}",
+        "8:29: approval.show.to of route 'deal.update': unknown source 'bdy'; did you mean 'body'?",
+    ),
+    (
+        ROUTE + "    approval: {show: {to: '{path.no}'}}",
+        "8:34: approval.show.to of route 'deal.update': unknown path parameter 'no'; known are id",
+    ),
+    (
+        ROUTE + "    approval: {show: ['{body.to}']}",
+        "8:22: approval.show of route 'deal.update': this must be a mapping",
+    ),
     (ROUTE + "    mode: off", "8:11: mode of route 'deal.update': 'off' is not enforce or observe"),
     (ROUTE + "    locks:", "8:5: locks of route 'deal.update' is empty; give it a value or remove it"),
 ]
@@ -1003,3 +1072,52 @@ def test_no_damage_to_a_good_file_makes_the_compiler_fail(damage: list[tuple[int
     except ConfigError as refusal:
         told = refusal.problems
         assert told  # good, or told what is wrong: there is no third
+
+
+def test_a_route_that_wants_more_approvers_than_there_are_is_refused() -> None:
+    sidecar = f"version: 1\napprovals: {{approvers: [{ADA}]}}"
+    assert refused(ROUTE + "    approval: {approvers: 2}", sidecar=sidecar)[0].startswith(
+        "routes/a.yaml:8:27: approval.approvers of route 'deal.update': '2' is more than "
+        "'approvals.approvers' in sidecar.yaml has: 1"
+    )
+
+
+def test_a_route_that_wants_an_approval_asks_last_and_never_without_the_store() -> None:
+    sidecar = (
+        f"version: 1\napprovals: {{per_run: 2, per_tenant: 9, approvers: [{ADA}], "
+        "webhook: {url: 'https://chat.test/h', secret: '${HOOK}'}}"
+    )
+    lane = "    lane: draft\n    approval: {hold: 0, ttl: 5m, show: {deal: '{path.id}'}}"
+    config = compiled(ROUTE + lane, sidecar=sidecar, HOOK="0123456789abcdef")
+    (route,) = config.sites[0].routes
+    (spec,) = route.guards
+    assert isinstance(spec, ApprovalSpec)
+    assert (spec.hold_ms, spec.ttl_ms, spec.approvers, spec.when) == (0, 300_000, 1, None)
+    assert (spec.per_run, spec.per_tenant, spec.announced, spec.asks) == (2, 9, True, True)
+    assert route.lane.store_down == "refuse"
+    assert route.reads_body
+    assert config.process.approvals == Approvals(
+        {"ada": bytes.fromhex("aa" * 32)}, Webhook("https://chat.test/h", "0123456789abcdef"), 2, 9
+    )
+    (again,) = pickle.loads(_sent(config)).sites[0].routes[0].guards
+    assert (again.ttl_ms, [label for label, _ in again.show]) == (300_000, ["deal"])
+
+
+def _sent(config: Config) -> bytes:
+    pipe = io.BytesIO()
+    _Sender(pipe, pickle.HIGHEST_PROTOCOL).dump(config)
+    return pipe.getvalue()
+
+
+def test_a_route_that_only_observes_asks_nobody() -> None:
+    (route,) = compiled(ROUTE + "    mode: observe\n    approval: {}").sites[0].routes
+    assert [spec.asks for spec in route.guards if isinstance(spec, ApprovalSpec)] == [False]
+
+
+def test_what_a_webhook_is_and_what_signs_it_is_never_shown() -> None:
+    sidecar = (
+        "version: 1\napprovals: {webhook: {url: 'https://chat.test/t0ken', secret: 'swordfish-swordfish'}}"
+    )
+    shown = str(compiled(HEAD, sidecar=sidecar).written)
+    assert "t0ken" not in shown
+    assert "swordfish" not in shown

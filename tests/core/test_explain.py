@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.core.approval import ApprovalSpec
 from sidecar.core.condition import Condition
 from sidecar.core.cost import Cost
 from sidecar.core.explain import explain
@@ -99,3 +100,14 @@ def test_an_explanation_tells_rates_with_what_the_call_takes_of_them() -> None:
     ).as_json()
     assert told["rates"] == [{"name": "tool:crm", "most": 100, "period_ms": 10_000, "cost": 3}]
     assert {"name": "tool:crm:write", "least": 1, "most": 9} in told["caps"]  # type: ignore[operator]
+
+
+def test_a_call_that_needs_an_approval_says_what_people_would_see() -> None:
+    its = tool()
+    spec = ApprovalSpec(its, "refund", None, 0, 3_600_000, 2, (("of", Template.parse("{body.of}")),))
+    asking = table(its, route(its, "refund", "POST", "/refunds", guards=(spec,)))
+    told = explain(asking, Identities(), call("POST", "http://api.test/refunds", JSON), b'{"of": "7"}')
+    assert told.approval is not None
+    shown = told.as_json()["approval"]
+    assert isinstance(shown, dict)
+    assert (shown["approvers"], shown["seen"]["show"]) == (2, {"of": "7"})

@@ -2,6 +2,7 @@
 
 from posixpath import join
 
+from sidecar.core.compile.approval import approvals_of
 from sidecar.core.compile.mins import mins_of
 from sidecar.core.config import Egress, Limits, Listen, Log, Process, Store, Timeouts, Tls
 from sidecar.core.document import Path
@@ -30,6 +31,7 @@ def compile_process(report: Report | None, folder: str) -> Process:
         tls=_tls(report, file.tls, folder),
         mode=file.mode,
         drain_ms=file.drain,
+        approvals=approvals_of(report, file.approvals),
     )
 
 

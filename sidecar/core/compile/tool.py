@@ -7,6 +7,7 @@ from typing import Final, Literal
 from sidecar.core import route as run
 from sidecar.core.claim import Rate
 from sidecar.core.client import Client, pattern
+from sidecar.core.compile.approval import approved
 from sidecar.core.compile.budgets import budgets
 from sidecar.core.compile.groups import check_group
 from sidecar.core.compile.order import orders
@@ -190,7 +191,7 @@ def _route(
     )
     if pattern is None:
         return None
-    return run.Route(
+    compiled = run.Route(
         tool=tool if file.timeout is None else replace(tool, timeout_ms=file.timeout),
         name=file.name,
         lane=lane,
@@ -210,6 +211,7 @@ def _route(
         guards=guards,
         body_limit=file.body_limit or head.body_limit or process.limits.body_bytes,
     )
+    return approved(report, path, file.approval, process, compiled)
 
 
 def _locks(

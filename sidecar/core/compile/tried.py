@@ -1,4 +1,4 @@
-"""Reading a text that has a grammar of its own, with its complaint told at the character it is about."""
+"""Text in a language of its own (a template, a condition), parsed, and its complaint told at the very character."""
 
 import re
 from collections.abc import Callable

@@ -137,6 +137,14 @@ def _not_empty(value: str) -> str:
     return value
 
 
+def _secret(value: str) -> str:
+    if len(value) < 16:
+        raise ValueError(
+            "is too short to sign with; use 16 characters or more, from the environment: ${NAME}"
+        )
+    return value
+
+
 def _cap_or_auto(value: str) -> int | tuple[int, int]:
     found = re.fullmatch(r"auto(?: (\d{1,7})\.\.(\d{1,7}))?", value, re.ASCII)
     if found is None:
@@ -280,6 +288,11 @@ Method = Annotated[
     reader(_pattern(r"[A-Z][A-Z-]{0,19}", "is not a method; write it in capitals, like PATCH")),
     _described("method", r"[A-Z][A-Z-]*", "GET", "POST", "PATCH"),
 ]
+Approvers = Annotated[
+    int, reader(_whole(1, 5)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 5})
+]
+Secret = Annotated[str, reader(_secret), WithJsonSchema({"type": "string", "minLength": 16})]
+"""What both ends of a signature know."""
 Statuses = Annotated[
     tuple[Status, ...], BeforeValidator(one_or_list, json_schema_input_type=Status | list[Status])
 ]

@@ -18,11 +18,13 @@ from sidecar.core.schema.fields import (
     Network,
     Port,
     Rate,
+    Secret,
     Sha256,
     Size,
     StoreUrl,
     Text,
     Texts,
+    Url,
     Version,
     Wait,
     Weight,
@@ -258,6 +260,31 @@ class Timeouts(Fields):
     idle: Duration = field("60s", "Before an unused connection to an upstream is closed.")
 
 
+class Approver(Fields):
+    """Somebody who may decide, with a token of his own: `Authorization: Bearer TOKEN`."""
+
+    name: Identifier = needed("As the log and the agent are told.")
+    token_sha256: Sha256 = needed("SHA-256 of the token, in hex: `printf %s TOKEN | sha256sum`.")
+
+
+class Webhook(Fields):
+    """Who is told of a question: a POST, signed, tried again until it is answered with 2xx or the question is over."""
+
+    url: Url = needed("Where it goes: one address of your platform, not under `egress`.")
+    secret: Secret = needed("Signs it: HMAC-SHA256 over the time and the body, in `Sidecar-Signature`.")
+
+
+class Approvals(Fields):
+    """Who decides where a route wants an approval, and how many questions may be open."""
+
+    approvers: tuple[Approver, ...] = field(
+        [], "Only these may decide, and each as himself. None: who has the admin token, under any name."
+    )
+    webhook: Webhook | None = field(None, "Who is told of a question.")
+    per_run: Cap = field("5", "Questions of one run that may be open at once. One more is refused.")
+    per_tenant: Cap = field("50", "The same for a tenant.")
+
+
 class SidecarFile(Fields):
     """`sidecar.yaml`: this process, the fleet's caps, and who the agents are."""
 
@@ -283,4 +310,5 @@ class SidecarFile(Fields):
     log: Log = field({}, "What is written where.")
     limits: Limits = field({}, "Bounds on what an agent may send.")
     timeouts: Timeouts = field({}, "How long the wire waits.")
+    approvals: Approvals = field({}, "Who decides where a route wants an approval.")
     drain: Wait = field("25s", "On SIGTERM: how long calls in flight may take to finish.")

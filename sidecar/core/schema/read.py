@@ -13,7 +13,7 @@ from sidecar.core.schema.fields import Fields
 M = TypeVar("M", bound=Fields)
 
 
-SECRET: Final = ("url", "token_sha256")
+SECRET: Final = ("url", "token_sha256", "secret")
 """Fields whose text is never shown, wherever it came from."""
 
 

@@ -1,11 +1,12 @@
 """``routes/*.yaml``: one tool, and how its calls are gated."""
 
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator
 
 from sidecar.core.schema.fields import (
     Amount,
+    Approvers,
     BudgetWindow,
     CapOrAuto,
     Decimals,
@@ -27,6 +28,7 @@ from sidecar.core.schema.fields import (
     Texts,
     Url,
     Version,
+    Wait,
     field,
     needed,
 )
@@ -183,6 +185,27 @@ IntentOrNone = Annotated[
 ]
 
 
+class Approval(Fields):
+    """When a person must agree to a call before it goes. An approval is for exactly that request, and for one use."""
+
+    when: Text | None = field(
+        None,
+        "A CEL condition, as in `match.when`; a call that lacks a field which it needs must be approved. "
+        "Default: every call of the route.",
+    )
+    hold: Wait = field("20s", "How long the agent is kept waiting before it gets `approval-pending`.")
+    ttl: Duration = field(
+        "1h",
+        "How long a question is open; an approval that nobody used is good for as long from when it was given.",
+    )
+    approvers: Approvers = field("1", "How many different people must agree.")
+    show: dict[Name, Text] = field(
+        {},
+        "What a person sees of the call beside method, host and path: names and templates, like "
+        "`{to: '{body.to}'}`. It is kept in the store and shown on the admin port.",
+    )
+
+
 class Kept(Fields):
     """Which answers are stored, and replayed to a twin."""
 
@@ -233,7 +256,7 @@ class Route(Fields):
         [],
         "Which state an entity must be in, and which one it is in afterwards. One, or several that must all hold.",
     )
-    approval: Any = field(None, "When a person must agree.")
+    approval: Approval | None = field(None, "When a person must agree.")
     fresh: Texts = field(
         [],
         "Entities, as templates: the call is refused (412) where another run changed one of them since this run last "

@@ -29,7 +29,6 @@ class Later:
 LATER: Final = (
     Later("sidecar", "store.url", "name one server, redis://HOST:PORT", "redis+*"),
     Later("sidecar", "store.url", "name one server, rediss://HOST:PORT", "rediss+*"),
-    Later("routes", "routes.*.approval", "remove it"),
 )
 
 

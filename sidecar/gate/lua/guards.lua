@@ -59,3 +59,4 @@ local function guards_repeated(c, id)
   end
 end
 --- @include "guard_budget"
+--- @include "guard_approval"
