@@ -106,9 +106,9 @@ class Sidecar:
         self._pipeline = Pipeline(config, self._gate, self._upstream, self._meters, decisions.tell)
         self._listener = await self._open_proxy()
         parts.callback(self._listener.close)
-        admin = Admin(self, self._gate, self._meters, os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
+        admin = Admin(self, self._gate.people, self._meters, os.environ.get("SIDECAR_ADMIN_TOKEN", ""))
         self._decisions = decisions
-        self._notifier = Notifier(gate.approvals, process.approvals.webhook)
+        self._notifier = Notifier(gate.people.approvals, process.approvals.webhook)
         self._notifier.start()
         parts.push_async_callback(self._notifier.stop)
         address = await _listening(admin.start(*process.listen.admin), "admin", process.listen.admin)

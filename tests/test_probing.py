@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from sidecar.ask import LARGEST_BYTES
 from sidecar.core.call import Answer, Headers
 from sidecar.core.claim import Claim
 from sidecar.core.condition import Condition
@@ -19,7 +20,7 @@ from sidecar.core.refusal import Refusal
 from sidecar.core.route import IntentSpec
 from sidecar.core.table import Matched
 from sidecar.core.template import Template
-from sidecar.probing import LARGEST_BYTES, Prober
+from sidecar.probing import Prober
 from sidecar.telemetry.story import Story
 from tests.core import calls
 
@@ -202,7 +203,7 @@ async def test_what_could_not_be_told_a_moment_ago_is_not_asked_again(street: St
 
 
 async def test_a_tool_that_is_left_alone_is_not_asked(street: Street) -> None:
-    street.paused = {"crm"}
+    street.paused = {"pause:crm"}
     assert await street.look() == ["no      outcome-unknown True 1000"]
 
 

@@ -115,17 +115,7 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
         "caller",
         f"tenant {who.tenant}, workflow {who.workflow}, run {who.run or '-'}, priority {who.priority}",
     )
-    idle_ms = {hold.entity: hold.idle_ms for hold in told.holds}
-    for lock in told.locks:
-        yield "lock", lock + (f", kept by the run for {_time(idle_ms[lock])}" if lock in idle_ms else "")
-    for entity in told.observes:
-        yield "observes", entity
-    for entity in told.fresh:
-        yield "fresh", f"{entity}: refused where another run changed it since this run read it"
-    if told.ends_run:
-        yield "run", "ends with this call: it keeps nothing"
-    for order in told.order:
-        yield "order", _order(order)
+    yield from _entities(told)
     if told.intent_key:
         yield "intent", f"{told.intent_kind}: {told.intent}"
         resend = "looked for" if told.probe else "sent again" if told.resend else "held"
@@ -146,6 +136,31 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
     for rate in told.rates:
         takes = f", of which this call takes {rate.cost}" if rate.cost > 1 else ""
         yield "rate", f"{rate.name} {rate.most} per {_time(rate.period_ms)}{takes}"
+    yield from _bounds(told)
+    yield "timeout", _time(told.timeout_ms)
+    if told.reads_body:
+        yield "body", f"looked into, up to {told.body_limit} bytes"
+    if told.mode == "observe":
+        yield "mode", "observe: nothing is refused or delayed"
+    if told.empty:
+        yield "", "nothing is asked of the store: this call passes ungated"
+
+
+def _entities(told: Explanation) -> Iterator[tuple[str, str]]:
+    idle_ms = {hold.entity: hold.idle_ms for hold in told.holds}
+    for lock in told.locks:
+        yield "lock", lock + (f", kept by the run for {_time(idle_ms[lock])}" if lock in idle_ms else "")
+    for entity in told.observes:
+        yield "observes", entity
+    for entity in told.fresh:
+        yield "fresh", f"{entity}: refused where another run changed it since this run read it"
+    if told.ends_run:
+        yield "run", "ends with this call: it keeps nothing"
+    for order in told.order:
+        yield "order", _order(order)
+
+
+def _bounds(told: Explanation) -> Iterator[tuple[str, str]]:
     for budget in told.budgets:
         amount, limit = shown(budget.amount, budget.decimals), shown(budget.limit, budget.decimals)
         yield (
@@ -154,13 +169,6 @@ def _rows(told: Explanation) -> Iterator[tuple[str, str]]:
         )
     if told.approval is not None:
         yield from _approval(told.approval)
-    yield "timeout", _time(told.timeout_ms)
-    if told.reads_body:
-        yield "body", f"looked into, up to {told.body_limit} bytes"
-    if told.mode == "observe":
-        yield "mode", "observe: nothing is refused or delayed"
-    if told.empty:
-        yield "", "nothing is asked of the store: this call passes ungated"
 
 
 def _order(order: Order) -> str:

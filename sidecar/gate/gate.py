@@ -20,8 +20,7 @@ from typing import Any
 
 from sidecar.core.claim import Claim, Replay
 from sidecar.core.outcome import Outcome
-from sidecar.gate import answers, peek, words
-from sidecar.gate.approvals import Approvals
+from sidecar.gate import answers, words
 from sidecar.gate.clock import clock
 from sidecar.gate.embedded import Embedded
 from sidecar.gate.guards import name_of
@@ -31,9 +30,8 @@ from sidecar.gate.lease import FREE, Lease, Ungated
 from sidecar.gate.link import StoreAway, Words
 from sidecar.gate.observer import Nobody, Observer
 from sidecar.gate.patience import Patience
-from sidecar.gate.pauses import packed, place_of
+from sidecar.gate.people import People
 from sidecar.gate.runs import Passing, Runs
-from sidecar.gate.runs import name_of as name_of_run
 from sidecar.gate.safe import safe
 from sidecar.gate.store import Store
 from sidecar.gate.unknowns import Unknowns
@@ -68,10 +66,10 @@ class Gate:
         self._pauses = self._store.pauses
         self.paused: AbstractSet[str] = self._pauses.places
         """What is paused, by an upstream or a person; while anything is, no call is free before it was asked for."""
-        self.approvals = Approvals(self._store)
         self._waiting = Waiting()
         self.unknowns = Unknowns(self._store, self._waiting)
         """What nobody can tell the outcome of, and how that is found out."""
+        self.people = People(self._store, self.unknowns, lambda: self._chore(self._sweep(), "sweep"))
         self._runs = Runs(lease_ms)
         self.holding = self._runs.held
         """Runs that hold something and have calls here: all their calls count, also those that ask for nothing."""
@@ -309,62 +307,6 @@ class Gate:
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 
-    async def leases(self) -> list[dict[str, object]]:
-        """What calls and runs hold now.  Raises Refusal ``store-unavailable``, as do those below."""
-        return await peek.leases(self._store)
-
-    async def runs(self) -> list[dict[str, object]]:
-        """Runs that hold something."""
-        return await peek.runs(self._store)
-
-    async def end_run(self, tenant: str, workflow: str, run: str) -> int:
-        """Let go of every lock that the run holds.  How many they were."""
-        return await self._end(name_of_run((tenant, workflow, run)), "")
-
-    async def release(self, lease: str) -> dict[str, object] | None:
-        """Take back what a call holds, or a lock from a run: an item of ``leases``.  None where there is none such."""
-        for item in await self.leases():
-            if item["id"] == lease:
-                return item if await self._release(item) else None
-        return None
-
-    async def _release(self, item: dict[str, object]) -> bool:
-        if item["state"] == "held":
-            who = str(item["tenant"]), str(item["workflow"]), str(item["run"])
-            return await self._end(name_of_run(who), peek.place_of(item)) > 0
-        try:
-            word, more = await self._store.run("evict", str(item["id"]))
-        except StoreAway:
-            raise words.away() from None
-        if more:
-            self._chore(self._sweep(), "sweep")
-        return bool(word == b"evicted")
-
-    async def _end(self, run: str, place: str) -> int:
-        try:
-            _, more, count = await self._store.run("end", run, place)
-        except StoreAway:
-            raise words.away() from None
-        if more:
-            self._chore(self._sweep(), "sweep")
-        return int(count)
-
-    async def queues(self) -> list[dict[str, object]]:
-        """The lines, and who heads them."""
-        return await peek.queues(self._store)
-
-    async def unknown(self) -> list[dict[str, object]]:
-        """Intents whose outcome nobody can tell."""
-        return await peek.unknown(self._store)
-
-    async def pauses(self) -> list[dict[str, object]]:
-        """What is paused, by people and by upstreams."""
-        return await peek.pauses(self._store)
-
-    async def budgets(self) -> list[dict[str, object]]:
-        """What is used and reserved of each budget."""
-        return await peek.budgets(self._store)
-
     def paused_tools(self) -> set[str]:
         """Tools whose upstream wants to be left alone."""
         return self._pauses.tools()
@@ -372,23 +314,6 @@ class Gate:
     def paused_by_people(self) -> dict[str, int]:
         """How many tools, tenants, workflows and lanes people paused."""
         return self._pauses.by_people()
-
-    async def halt(self, kind: str, name: str, by: str, why: str, after_ms: int) -> None:
-        """Pause a tool, a tenant, a workflow or a lane for the fleet, for so long (0: until ``resume``).
-
-        Raises Refusal ``store-unavailable``, as does the next.
-        """
-        await self._change("halt", place_of(kind, name), str(after_ms), packed(kind, name, by, why))
-
-    async def resume(self, kind: str, name: str) -> bool:
-        """Let it go on.  Whether it was paused."""
-        return await self._change("resume", place_of(kind, name)) == b"resumed"
-
-    async def _change(self, script: str, *arguments: Words) -> object:
-        try:
-            return (await self._store.run(script, *arguments))[0]
-        except StoreAway:
-            raise words.away() from None
 
 
 def _stood_at(claim: Claim, reply: list[Any]) -> str:

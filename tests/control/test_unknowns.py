@@ -24,14 +24,14 @@ async def test_one_is_shown_by_the_id_it_is_listed_with(port: Port) -> None:
 async def test_an_id_that_is_not_listed_is_not_found(port: Port, name: str) -> None:
     status, problem, _ = await port.ask("GET", f"/unknown/{name}")
     assert (status, problem["code"]) == (404, "not-found")
-    status, problem, _ = await port.change(f"/unknown/{name}/resolve", {"applied": True, "by": "ada"})
+    status, problem, _ = await port.change(f"/unknown/{name}/resolve", json={"applied": True, "by": "ada"})
     assert (status, problem["code"]) == (404, "not-found")
     assert not port.store.resolved
 
 
 async def test_what_was_decided_by_whom_and_why_is_logged(port: Port) -> None:
     said = {"applied": False, "by": "ada", "why": "looked in\nStripe"}
-    assert (await port.change(f"/unknown/{ID}/resolve", said))[:2] == (200, {"id": ID, "applied": False})
+    assert (await port.change(f"/unknown/{ID}/resolve", json=said))[:2] == (200, {"id": ID, "applied": False})
     assert port.store.resolved == [(ID, False, None)]
     what, by, why, about = port.process.decisions[0]
     assert (what, by, why) == ("unknown.resolve", "ada", "looked in Stripe")
@@ -51,7 +51,7 @@ async def test_what_was_decided_by_whom_and_why_is_logged(port: Port) -> None:
 )
 async def test_what_was_applied_may_have_an_answer(port: Port, said: object, answer: Answer) -> None:
     body = {"applied": True, "answer": said, "by": "ada", "why": ""}
-    assert (await port.change(f"/unknown/{ID}/resolve", body))[0] == 200
+    assert (await port.change(f"/unknown/{ID}/resolve", json=body))[0] == 200
     assert port.store.resolved == [(ID, True, answer)]
 
 
@@ -71,7 +71,7 @@ async def test_what_was_applied_may_have_an_answer(port: Port, said: object, ans
     ],
 )
 async def test_what_cannot_be_understood_changes_nothing(port: Port, said: Any, about: str) -> None:
-    status, problem, _ = await port.change(f"/unknown/{ID}/resolve", said)
+    status, problem, _ = await port.change(f"/unknown/{ID}/resolve", json=said)
     assert (status, problem["code"]) == (400, "bad-request")
     assert about in str(problem["detail"])
     assert not port.store.resolved

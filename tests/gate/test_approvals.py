@@ -326,28 +326,28 @@ def test_what_was_answered_is_not_announced_any_more(scripts: Scripts) -> None:
 async def test_a_held_call_goes_on_when_it_is_approved(open_gate: Open) -> None:
     gate = await open_gate()
     waiting = spawn(gate.admit(asking("c1", guard={"hold_ms": 60_000})), "a held call")
-    while not (found := await gate.approvals.all()):
+    while not (found := await gate.people.approvals.all()):
         await asyncio.sleep(0.01)
     assert found[0]["state"] == "pending"
     assert (found[0]["run"], found[0]["show"]) == ("run-c1", {"to": "ada"})
     assert 0 < found[0]["left_ms"] <= TTL_MS
-    assert (await gate.approvals.decide(found[0]["id"], "approve", "Grace", "fine"))[0] == "approved"
+    assert (await gate.people.approvals.decide(found[0]["id"], "approve", "Grace", "fine"))[0] == "approved"
     lease = await asyncio.wait_for(waiting, 5)
     assert not isinstance(lease, Replay)
     assert lease.blocked_by == f"approval:{found[0]['id']}"
     await lease.settle(Outcome("completed", "done", 200, changed=True))
-    kept = await gate.approvals.one(found[0]["id"])
+    kept = await gate.people.approvals.one(found[0]["id"])
     assert kept is not None
     assert (kept["state"], kept["used_by"]) == ("used", "c1")
-    assert await gate.approvals.one("nothing") is None
+    assert await gate.people.approvals.one("nothing") is None
 
 
 async def test_a_held_call_hears_of_a_no_at_once(open_gate: Open) -> None:
     gate = await open_gate()
     waiting = spawn(gate.admit(asking("c1", guard={"hold_ms": 60_000})), "a held call")
-    while not (found := await gate.approvals.all()):
+    while not (found := await gate.people.approvals.all()):
         await asyncio.sleep(0.01)
-    await gate.approvals.decide(found[0]["id"], "deny", "Grace", "")
+    await gate.people.approvals.decide(found[0]["id"], "deny", "Grace", "")
     with pytest.raises(Refusal, match="approval-denied"):
         await asyncio.wait_for(waiting, 5)
 
@@ -357,10 +357,10 @@ async def test_the_refusals_say_where_the_question_is_and_who_said_no(open_gate:
     asked = asking("c1", guard={"hold_ms": 0})
     with pytest.raises(Refusal) as no:
         await gate.admit(asked)
-    (question,) = [item["id"] for item in await gate.approvals.all()]
+    (question,) = [item["id"] for item in await gate.people.approvals.all()]
     assert (no.value.code, no.value.approval) == ("approval-pending", f"/approvals/{question}")
     assert no.value.retryable
-    await gate.approvals.decide(question, "deny", "Grace", "wrong person")
+    await gate.people.approvals.decide(question, "deny", "Grace", "wrong person")
     with pytest.raises(Refusal) as no:
         await gate.admit(asked._replace(call="c2"))
     assert (no.value.code, no.value.retryable) == ("approval-denied", False)

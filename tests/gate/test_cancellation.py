@@ -31,7 +31,7 @@ async def cancelled_after(turns: int, work: Coroutine[Any, Any, Any]) -> asyncio
 async def is_empty(gate: Gate) -> None:
     """Nothing waits and nothing is held."""
     await gate.drain(5)
-    assert await gate.leases() == await gate.queues() == []
+    assert await gate.people.leases() == await gate.people.queues() == []
 
 
 @pytest.mark.parametrize("turns", TURNS)
@@ -87,8 +87,8 @@ async def test_a_cancelled_call_is_free_if_it_was_not_sent_and_never_free_if_it_
     sent: list[str] = []
     await cancelled_after(turns, whole_call(gate, claim("c1", "x", ("a",), {"global": 1}), sent))
     await gate.drain(5)
-    assert [item for item in await gate.leases() if item["state"] == "granted"] == []
-    unknown = await gate.unknown()
+    assert [item for item in await gate.people.leases() if item["state"] == "granted"] == []
+    unknown = await gate.people.unknown()
     if unknown:
         assert sent
         return
@@ -131,7 +131,7 @@ async def test_a_second_cancellation_does_not_undo_the_first_ones_cleaning_up(op
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await gate.drain(5)
-    assert [item["why"] for item in await gate.unknown()] == ["cancelled"]
+    assert [item["why"] for item in await gate.people.unknown()] == ["cancelled"]
     await asyncio.gather(task, return_exceptions=True)
 
 

@@ -43,7 +43,7 @@ async def refused(gate: Gate, asked: Claim) -> Refusal:
 async def waiting(gate: Gate, count: int) -> None:
     """Until that many tickets wait."""
     async with asyncio.timeout(10):
-        while sum(int(str(line["waiting"])) for line in await gate.queues()) < count:
+        while sum(int(str(line["waiting"])) for line in await gate.people.queues()) < count:
             await asyncio.sleep(0)
 
 
@@ -110,7 +110,7 @@ async def test_a_wait_that_ends_says_what_blocks_who_holds_it_and_when_to_retry(
     assert no.retry_after_ms is not None
     assert 0 < no.retry_after_ms <= 5000
     assert no.wait_ms >= 60
-    assert await gate.queues() == []
+    assert await gate.people.queues() == []
 
 
 async def test_a_full_waiting_room_refuses_at_once(open_gate: Open) -> None:
@@ -157,9 +157,9 @@ async def test_leaving_a_lease_settles_what_nobody_settled(
     if sent:
         lease.sending()
     await lease.__aexit__(type(error) if error else None, error, None)
-    unknown = await gate.unknown()
+    unknown = await gate.people.unknown()
     assert [item["why"] for item in unknown] == ([] if becomes == "free" else [becomes])
-    assert await gate.leases() == [] or becomes != "free"
+    assert await gate.people.leases() == [] or becomes != "free"
 
 
 class Counting(Nobody):
@@ -258,9 +258,9 @@ async def test_the_admin_lists_name_runs_places_and_states(open_gate: Open) -> N
     lease = await held(gate, claim("c1", "k" * 32, ("deal:1",), {"global": 9}, run="run-7"))
     asked = soon(gate.admit(claim("c2", None, ("deal:1",), run="run-8", wait_ms=10_000)))
     await waiting(gate, 1)
-    (item,) = await gate.leases()
+    (item,) = await gate.people.leases()
     assert (item["id"], item["run"], item["locks"], item["caps"]) == ("c1", "run-7", ["deal:1"], ["global"])
-    (line,) = await gate.queues()
+    (line,) = await gate.people.queues()
     assert (line["id"], line["waiting"], line["head_run"], line["tenants"]) == (
         "lock:deal:1",
         1,
@@ -270,7 +270,7 @@ async def test_the_admin_lists_name_runs_places_and_states(open_gate: Open) -> N
     assert line["holders"] == [{"call": "c1", "run": "run-7", "workflow": "dunning"}]
     lease.sending()
     await lease.settle(Outcome("unknown", why="timeout", over=True))
-    (unknown,) = await gate.unknown()
+    (unknown,) = await gate.people.unknown()
     assert (unknown["id"], unknown["why"], unknown["run"]) == ("k" * 32, "timeout", "run-7")
     second = await asked
     assert isinstance(second, Lease)

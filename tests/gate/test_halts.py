@@ -28,7 +28,7 @@ async def test_what_is_paused_is_refused_by_every_sidecar_until_it_is_resumed(
     open_gate: Open, kind: str, name: str
 ) -> None:
     here, there = await open_gate(), await open_gate()
-    await here.halt(kind, name, "ada", "duplicate refunds.", 0)
+    await here.people.halt(kind, name, "ada", "duplicate refunds.", 0)
     await until(there, f"{kind}:{name}")
     for gate in (here, there):
         no = await refused(gate, claim("c1", "x", wait_ms=10_000))
@@ -39,16 +39,16 @@ async def test_what_is_paused_is_refused_by_every_sidecar_until_it_is_resumed(
             in no.detail
         )
         assert (await refused(gate, claim("free"))).code == "tool-paused"
-    assert await there.resume(kind, name)
+    assert await there.people.resume(kind, name)
     await until(here, f"{kind}:{name}", False)
     assert await here.admit(claim("free")) is FREE
     await (await held(there, claim("c2", "x"))).settle(DONE)
-    assert not await there.resume(kind, name)
+    assert not await there.people.resume(kind, name)
 
 
 async def test_others_go_on(open_gate: Open) -> None:
     gate = await open_gate()
-    await gate.halt("tenant", "other", "ada", "", 0)
+    await gate.people.halt("tenant", "other", "ada", "", 0)
     assert await gate.admit(claim("free")) is FREE
     await (await held(gate, claim("c1", "x"))).settle(DONE)
 
@@ -63,22 +63,22 @@ async def test_calls_in_flight_go_on_and_those_in_line_are_refused_within_a_seco
     running = await held(gate, claim("c1", "x", ("a",)))
     waits = [soon(refused(gate, claim(f"w{n}", None, ("a",)))) for n in range(3)]
     await waiting(gate, 3)
-    await other.halt("tenant", "acme", "ada", "", 0)
+    await other.people.halt("tenant", "acme", "ada", "", 0)
     async with asyncio.timeout(1):
         assert {(await no).blocked_by for no in waits} == {"pause:tenant:acme"}
     running.sending()
     await running.settle(DONE)
     async with asyncio.timeout(5):
-        while await gate.queues():
+        while await gate.people.queues():
             await asyncio.sleep(0.01)
-    await other.resume("tenant", "acme")
+    await other.people.resume("tenant", "acme")
     await until(gate, "tenant:acme", False)
     await (await held(gate, claim("c2", "y", ("a",)))).settle(DONE)
 
 
 async def test_a_pause_that_ends_within_the_callers_patience_is_waited_out(open_gate: Open) -> None:
     gate = await open_gate()
-    await gate.halt("lane", "write", "ada", "", 300)
+    await gate.people.halt("lane", "write", "ada", "", 300)
     assert (await refused(gate, claim("c1", "x", wait_ms=100))).retry_after_ms in range(1, 301)
     lease = await held(gate, claim("c2", "x", wait_ms=5_000))
     assert 100 < lease.wait_ms < 2_000
@@ -88,10 +88,10 @@ async def test_a_pause_that_ends_within_the_callers_patience_is_waited_out(open_
 
 async def test_who_waits_a_pause_out_goes_when_it_is_resumed(open_gate: Open) -> None:
     gate = await open_gate()
-    await gate.halt("lane", "write", "ada", "", 60_000)
+    await gate.people.halt("lane", "write", "ada", "", 60_000)
     call = soon(held(gate, claim("c1", "x", wait_ms=600_000)))
     await asyncio.sleep(0)
-    await gate.resume("lane", "write")
+    await gate.people.resume("lane", "write")
     async with asyncio.timeout(5):
         await (await call).settle(DONE)
 
@@ -99,30 +99,30 @@ async def test_who_waits_a_pause_out_goes_when_it_is_resumed(open_gate: Open) ->
 async def test_an_upstreams_own_pause_is_another_and_outlives_a_persons(open_gate: Open) -> None:
     gate = await open_gate()
     await gate.turned_away(claim("c1"), 60_000)
-    await gate.halt("tool", "crm", "ada", "", 0)
+    await gate.people.halt("tool", "crm", "ada", "", 0)
     assert (await refused(gate, claim("c2", "x"))).blocked_by == "pause:tool:crm"
     assert gate.paused_tools() == {"crm"}
     assert gate.paused_by_people() == {"tool": 1, "tenant": 0, "workflow": 0, "lane": 0}
-    items = {str(item["id"]): item for item in await gate.pauses()}
+    items = {str(item["id"]): item for item in await gate.people.pauses()}
     assert set(items) == {"tool:crm", "pause:crm"}
     assert items["pause:crm"]["by"] == "upstream"
-    await gate.resume("tool", "crm")
+    await gate.people.resume("tool", "crm")
     await until(gate, "tool:crm", False)
     assert (await refused(gate, claim("c3", "x", wait_ms=10))).blocked_by == "pause:crm"
 
 
 async def test_a_grant_that_was_given_after_a_pause_is_given_back_unused(open_gate: Open) -> None:
     gate = await open_gate()
-    pausing = soon(gate.halt("tool", "crm", "ada", "", 0))
+    pausing = soon(gate.people.halt("tool", "crm", "ada", "", 0))
     asking = soon(
         refused(gate, claim("c1", "x", ("a",)))
     )  # it leaves with the pause, and nobody has heard of it yet
     await pausing
     assert (await asking).blocked_by == "pause:tool:crm"
     assert await gate.drain(5)
-    assert await gate.leases() == []
+    assert await gate.people.leases() == []
     assert gate._store.fence_seen == 0
-    await gate.resume("tool", "crm")
+    await gate.people.resume("tool", "crm")
     await until(gate, "tool:crm", False)
     assert (await held(gate, claim("c2", "x", ("a",)))).fence > 1  # so it was granted
 
@@ -132,7 +132,7 @@ async def test_the_last_known_pauses_hold_while_the_store_is_away(serve: Serve) 
     await server.start()
     async with Gates(server) as opened:
         gate = await opened()
-        await gate.halt("tool", "crm", "ada", "", 0)
+        await gate.people.halt("tool", "crm", "ada", "", 0)
         await server.kill()
         async with asyncio.timeout(5):
             while gate.up:
@@ -151,7 +151,7 @@ async def test_a_message_that_was_lost_is_made_up_for(open_gate: Open) -> None:
     first = await held(gate, claim("c1", None, ("a",)))
     waits = soon(refused(gate, claim("c2", None, ("a",), wait_ms=20_000)))
     await waiting(gate, 1)
-    await gate.halt("tool", "crm", "ada", "", 0)
+    await gate.people.halt("tool", "crm", "ada", "", 0)
     async with asyncio.timeout(5):
         assert (await waits).code == "tool-paused"
     await first.settle(DONE)
@@ -160,7 +160,9 @@ async def test_a_message_that_was_lost_is_made_up_for(open_gate: Open) -> None:
 async def test_what_was_read_before_a_message_does_not_undo_it(open_gate: Open) -> None:
     gate = await open_gate()
     looking = soon(gate._store.learn_pauses())
-    pausing = soon(gate.halt("tool", "crm", "ada", "", 0))  # its message comes right behind what is read
+    pausing = soon(
+        gate.people.halt("tool", "crm", "ada", "", 0)
+    )  # its message comes right behind what is read
     await asyncio.gather(looking, pausing)
     assert gate.paused == {"tool:crm"}
 

@@ -104,7 +104,7 @@ async def test_a_silent_store_counts_as_away_within_a_second_and_frees_whoever_w
     lease = await held(gate, claim("c0", None, ("a",)))
     waiter = soon(gate.admit(claim("c1", "x", ("a",), wait_ms=30_000)))
     async with asyncio.timeout(5):
-        while not await gate.queues():
+        while not await gate.people.queues():
             await asyncio.sleep(0)
     server.pause()
     began_s = clock()
@@ -117,7 +117,7 @@ async def test_a_silent_store_counts_as_away_within_a_second_and_frees_whoever_w
     await up(gate)
     await lease.settle(NOT_SENT)
     await gate.drain(5)
-    assert await gate.queues() == await gate.leases() == []
+    assert await gate.people.queues() == await gate.people.leases() == []
 
 
 async def test_scripts_are_sent_again_after_a_flush(gate: Gate, server: Server) -> None:

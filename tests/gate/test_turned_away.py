@@ -82,4 +82,4 @@ async def test_a_cancelled_waiter_leaves_the_line_of_a_rate(open_gate: Open) -> 
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
     assert await gate.drain(5)
-    assert await gate.queues() == []
+    assert await gate.people.queues() == []

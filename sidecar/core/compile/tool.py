@@ -184,11 +184,6 @@ def _route(
     store = _store(report, (*path, "store"), file.store)
     _check_resend(report, path, file, methods, tool)
     observe = (file.mode or head.mode or process.mode) == "observe"
-    guards: tuple[GuardSpec, ...] = (
-        *of_runs(report, path, file, lambda at, text: _template(report, at, text, parameters)),
-        *orders(report, path, file, parameters, kinds, observe=observe),
-        *budgets(report, path, file, head, parameters),
-    )
     if pattern is None:
         return None
     compiled = run.Route(
@@ -208,10 +203,28 @@ def _route(
         **reconciled(report, path, file, parameters),
         quarantine=file.unknown.quarantine or ("resolved" if lane.name == "high_risk" else "deadline"),
         observe=observe,
-        guards=guards,
+        guards=_guards(report, path, file, head, parameters, kinds, observe=observe),
         body_limit=file.body_limit or head.body_limit or process.limits.body_bytes,
     )
     return approved(report, path, file.approval, process, compiled)
+
+
+def _guards(
+    report: Report,
+    path: Path,
+    file: schema.Route,
+    head: schema.ToolFile,
+    parameters: frozenset[str] | None,
+    kinds: Kinds,
+    *,
+    observe: bool,
+) -> tuple[GuardSpec, ...]:
+    """In the order in which they are judged; approval comes last of all."""
+    return (
+        *of_runs(report, path, file, lambda at, text: _template(report, at, text, parameters)),
+        *orders(report, path, file, parameters, kinds, observe=observe),
+        *budgets(report, path, file, head, parameters),
+    )
 
 
 def _locks(

@@ -9,11 +9,25 @@
 --
 -- Every one may be left out.  `not_sent` comes too where a grant is given back or lapses unused, and `unknown` where its
 -- owner died; a late settle then says what was true after all.
-local GUARD = {}
---- @include "guard_hold"
---- @include "guard_seen"
---- @include "guard_end"
---- @include "guard_order"
+local GUARD = {} -- each in a block of its own: a function of Lua has room for 200 locals
+do
+  --- @include "guard_hold"
+end
+do
+  --- @include "guard_seen"
+end
+do
+  --- @include "guard_end"
+end
+do
+  --- @include "guard_order"
+end
+do
+  --- @include "guard_budget"
+end
+do
+  --- @include "guard_approval"
+end
 
 local function guards_of(c)
   return c[GUARDS] ~= "" and cjson.decode(c[GUARDS]) or {}
@@ -58,5 +72,3 @@ local function guards_repeated(c, id)
     end
   end
 end
---- @include "guard_budget"
---- @include "guard_approval"
