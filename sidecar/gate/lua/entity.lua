@@ -10,8 +10,8 @@
 --    \-- the truth came late, or somebody found it; its record is forgotten ---/
 --
 -- The retry of an unknown step may go on where it stood.  A step that requires nothing may go over an unknown one once
--- the request of that must be over: whatever it did, the state is then what this one sets; if this one comes to nothing, it is as unknown as
--- before.
+-- the request of that must be over: whatever it did, the state is then what this one sets.  If this one comes to
+-- nothing, it is as unknown as before.
 local function entity_of(name)
   local value = call("GET", P .. "s:" .. name)
   local e = value and cmsgpack.unpack(value) or { state = "", at = 0, about = "", ends = 0 }
