@@ -273,3 +273,35 @@ def test_whatever_is_written_ends_by_itself(scripts: Scripts) -> None:
     kept = [key for key in scripts.client.scan_iter() if key.split(b":")[2] in (b"s", b"sw")]
     assert len(kept) == 2
     assert all(scripts.client.pttl(key) > 0 for key in kept)
+
+
+def test_the_truth_about_a_step_that_another_went_over_changes_nothing(scripts: Scripts) -> None:
+    late = scripts.grant(step("c1", sets="validated", quarantine="resolved"))
+    scripts.advance(31_000)  # lapsed, and over; it may come back as long as its locks are kept
+    do(scripts, "c2", sets="validated")
+    scripts.grant(step("c3", "validated", "paid"))
+    assert scripts.settle("c1", late, note="200") == "late"
+    assert said(scripts, "c4", "validated") == ("running", "paid")
+
+
+@pytest.mark.parametrize(("ending", "note"), [("not_sent", ""), ("answer", "404")])
+def test_a_step_that_went_over_an_unknown_one_and_came_to_nothing_leaves_it_unknown(
+    scripts: Scripts, ending: str, note: str
+) -> None:
+    do(scripts, "c1", sets="validated")
+    do(scripts, "c2", sets="void", ending="unknown", note="status 500")
+    do(scripts, "c3", sets="validated", ending=ending, note=note, changed=False)
+    assert said(scripts, "c4", "validated") == ("unknown", "void")
+
+
+@pytest.mark.parametrize(("note", "word"), [("200", ("missing", "void")), ("404", "granted")])
+def test_the_truth_about_what_a_step_went_over_counts_if_that_step_came_to_nothing(
+    scripts: Scripts, note: str, word: object
+) -> None:
+    do(scripts, "c1", sets="validated")
+    late = scripts.grant(step("c2", sets="void", quarantine="resolved"))
+    scripts.advance(31_000)
+    over = scripts.grant(step("c3", sets="validated"))
+    assert scripts.settle("c2", late, note=note, changed=note == "200") == "late"
+    scripts.settle("c3", over, "not_sent", changed=False)
+    assert said(scripts, "c4", "validated") == word

@@ -24,7 +24,7 @@ from tests.gate.scripts import LEASE_MS, Scripts
 from tests.gate.steps import HOUR_MS, step
 from tests.servers import Server
 
-MAX_AGE_MS, RETENTION_MS, TIMEOUT_MS = HOUR_MS, 2 * HOUR_MS, 30_500
+MAX_AGE_MS, RETENTION_MS, TIMEOUT_MS = 20_000, 2 * HOUR_MS, 30_500
 STEPS = {"validate": ("", "validated"), "pay": ("validated", "paid"), "void": ("validated paid", "void")}
 """What each kind of step requires, and what it sets; none of them is a twin of another."""
 UNSEEN = st.sampled_from(["refuse", "allow", "as validated"])
@@ -40,6 +40,8 @@ class Attempt:
     over: int
     ends: int
     running: bool = True
+    before: "Attempt | None" = None
+    """What it went over, or repeats."""
 
 
 @dataclass
@@ -76,6 +78,8 @@ class Model:
             it.state = ""
         if it.attempt and not it.attempt.running and self.now >= it.attempt.ends:
             it.attempt = None
+        if it.attempt and it.attempt.before and self.now >= it.attempt.before.ends:
+            it.attempt = replace(it.attempt, before=None)
         return it
 
     def refuses(self, order: Order, intent: str) -> str:
@@ -136,7 +140,7 @@ class Machine(RuleBasedStateMachine):
             max_age_ms=MAX_AGE_MS,
             retention_ms=RETENTION_MS,
             resend=True,
-            resend_ms=UNKNOWN_MS,
+            resend_ms=1000 * UNKNOWN_MS,  # as long as the record lasts, however often it is repeated
         )
         order = claim.guards[0]
         assert isinstance(order, Order)
@@ -150,7 +154,9 @@ class Machine(RuleBasedStateMachine):
         flight = Flight(claim, reply[1], now + TIMEOUT_MS, now + LEASE_MS, self.unknown.pop(intent, None))
         self.running[call] = flight
         over = now + TIMEOUT_MS
-        self.model.entity(entity).attempt = Attempt(call, sets, intent, over, over + UNKNOWN_MS)
+        it = self.model.entity(entity)
+        before = replace(it.attempt, before=None) if it.attempt else None
+        it.attempt = Attempt(call, sets, intent, over, over + UNKNOWN_MS, before=before)
 
     @precondition(lambda self: self.running)
     @rule(
@@ -183,9 +189,9 @@ class Machine(RuleBasedStateMachine):
         elif ending != "answer" and flight.prior and flight.prior.ends > now:
             self.unknown[intent] = flight.prior
             if mine:
-                self.model.entity(self._order(flight).entity).attempt = flight.prior
+                self._step_back(flight, undone=True)
         elif mine:
-            self.model.entity(self._order(flight).entity).attempt = None
+            self._step_back(flight, undone=False)
 
     @precondition(lambda self: any(not flight.lapsed for flight in self.running.values()))
     @rule()
@@ -197,7 +203,7 @@ class Machine(RuleBasedStateMachine):
         if prior:
             self.unknown[self._intent(flight)] = prior
         if self._mine(flight):
-            self.model.entity(self._order(flight).entity).attempt = prior
+            self._step_back(flight, undone=prior is not None)
 
     @rule(ms=st.sampled_from([100, 5_000, 15_000, 15_000, 31_000, HOUR_MS, 24 * HOUR_MS]))
     def time_passes(self, ms: int) -> None:
@@ -225,7 +231,14 @@ class Machine(RuleBasedStateMachine):
         attempt = Attempt(flight.claim.call, order.sets, intent, over, now + UNKNOWN_MS, running=False)
         self.unknown[intent] = attempt
         if self._mine(flight):
-            self.model.entity(order.entity).attempt = replace(attempt)
+            it = self.model.entity(order.entity)
+            it.attempt = replace(attempt, before=it.attempt.before if it.attempt else None)
+
+    def _step_back(self, flight: Flight, *, undone: bool) -> None:
+        """It came to nothing: what it went over is as unknown as it was, and what it repeats if that was not undone."""
+        it = self.model.entity(self._order(flight).entity)
+        before = it.attempt.before if it.attempt else None
+        it.attempt = before if before and (undone or before.intent != self._intent(flight)) else None
 
     def _mine(self, flight: Flight) -> bool:
         """The entity's attempt is this one: none went over it since."""

@@ -10,7 +10,8 @@
 --    \-- the truth came late, or somebody found it; its record is forgotten ---/
 --
 -- The retry of an unknown step may go on where it stood.  A step that requires nothing may go over an unknown one once
--- the request of that must be over: whatever it did, the state is then what this one sets.
+-- the request of that must be over: whatever it did, the state is then what this one sets.  If this one comes to
+-- nothing, it is as unknown as before.
 local function entity_of(name)
   local value = call("GET", P .. "s:" .. name)
   local e = value and cmsgpack.unpack(value) or { state = "", at = 0, about = "", ends = 0 }
@@ -19,6 +20,8 @@ local function entity_of(name)
   end
   if e.step and e.step.ends <= now then
     e.step = nil
+  elseif e.step and e.step.before and e.step.before.ends <= now then
+    e.step.before = nil
   end
   return e
 end
@@ -30,4 +33,26 @@ local function save_entity(name, e)
   else
     call("DEL", P .. "s:" .. name)
   end
+end
+
+-- What a state says to who requires one of `requires`: nothing, or why it may not go.
+local function misses(e, requires, max_age, unseen)
+  local state, age = e.state, now - e.at
+  if state == "" then
+    state, age = string.match(unseen, "^as (.*)$") or "", -1
+    if state == "" then
+      return unseen ~= "allow" and { 0, "unseen", age, state, "" } or nil
+    end
+  end
+  for _, required in ipairs(requires) do
+    if required == state then
+      return max_age > 0 and age > max_age and { 0, "stale", age, state, e.about } or nil
+    end
+  end
+  return { 0, "missing", age, state, e.about }
+end
+
+local function become(e, c, state, retention)
+  e.state, e.at, e.about, e.ends = state, now, c[ABOUT], now + retention
+  return e
 end

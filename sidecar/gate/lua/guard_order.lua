@@ -7,23 +7,6 @@ do
     return tonumber(ms)
   end
 
-  -- What a state says to who requires one of `requires`: nothing, or why it may not go.
-  local function misses(e, requires, max_age, unseen)
-    local state, age = e.state, now - e.at
-    if state == "" then
-      state, age = string.match(unseen, "^as (.*)$") or "", -1
-      if state == "" then
-        return unseen ~= "allow" and { 0, "unseen", age, state, "" } or nil
-      end
-    end
-    for _, required in ipairs(requires) do
-      if required == state then
-        return max_age > 0 and age > max_age and { 0, "stale", age, state, e.about } or nil
-      end
-    end
-    return { 0, "missing", age, state, e.about }
-  end
-
   -- It was applied, and whole: not "unchanged", not "elsewhere", not "in part".
   local function went_well(ending, changed, note)
     local status = tonumber(note)
@@ -34,14 +17,12 @@ do
     return status >= 200 and status < 400 and not other
   end
 
-  -- A retry that did not go after all, or that was turned away, leaves its step as unknown as it was.
-  local function doubted_before(c, step)
-    local r = c[PRIOR] ~= "" and cmsgpack.unpack(c[PRIOR])
-    if r and r[R_ENDS] > now then
-      step.word, step.call, step.fence = "unknown", r[R_OWNER], r[R_FENCE]
-      step.at, step.over, step.ends = r[R_SINCE], r[R_DEADLINE], r[R_ENDS]
-      return step
-    end
+  -- What is as unknown as it was once a step came to nothing: what it went over; or, where its retry left the record so,
+  -- the attempt that it repeats.
+  local function doubted_before(c, step, ending)
+    local before = step.before
+    local repeats = before and before.intent ~= "" and before.intent == c[INTENT]
+    return (not repeats or c[PRIOR] ~= "" and (ending == "not_sent" or ending == "free")) and before or nil
   end
 
   -- terms: entity, requires, max_age_ms (0: any), wait_ms, sets, retention_ms, unseen (refuse, allow, probe, as <state>)
@@ -65,8 +46,13 @@ do
       local _, name, _, _, _, sets = unpack(terms)
       if sets ~= "" then
         local e, over = entity_of(name), now + c[TIMEOUT]
+        local before = e.step -- unknown, or this would not go
+        if before then
+          before.before = nil
+        end
         e.step = { word = "running", state = sets, call = id, fence = c[FENCE], intent = c[INTENT], at = now }
         e.step.about, e.step.over, e.step.ends = c[ABOUT], over, over + unknown_ms(c)
+        e.step.before = before
         save_entity(name, e)
       end
     end,
@@ -76,15 +62,19 @@ do
       local e = entity_of(name)
       local step = e.step
       if sets == "" or not step or step.fence ~= c[FENCE] then
-        return -- another step went over it since
+        if step and step.before and step.before.fence == c[FENCE] and ending ~= "unknown" then
+          step.before = nil -- the truth about what a step went over; if that comes to nothing, this is the state
+          save_entity(name, went_well(ending, changed, status) and become(e, c, sets, retention) or e)
+        end
+        return
       elseif ending == "unknown" then
         local r = c[INTENT] ~= "" and record_of(c[INTENT])
         step.word, step.at, step.over = "unknown", now, call_of(id) and c[DEADLINE] or now
         step.ends = r and r[R_ENDS] or now + unknown_ms(c)
       elseif went_well(ending, changed, note) then
-        e.state, e.at, e.about, e.ends, e.step = sets, now, c[ABOUT], now + retention, nil
+        become(e, c, sets, retention).step = nil
       else
-        e.step = doubted_before(c, step)
+        e.step = doubted_before(c, step, ending)
       end
       save_entity(name, e)
       wake_onlookers(name)
