@@ -211,9 +211,9 @@ async def test_retries_on_every_sidecar_ask_once_together(
 
 
 async def test_a_sidecar_that_dies_asking_leaves_it_unknown_and_another_asks(
-    refunds: Refunds, start: Start, tmp_path: Path
+    refunds: Refunds, start: Start, tmp_path: Path, server: Server
 ) -> None:
-    set_up(tmp_path, refunds.tool)
+    set_up(tmp_path, refunds.tool, process=f"store: {{url: '{server.url}', lease: 2s}}\n")
     victim, survivor = await start(), await start()
     refunds.fault = refunds.after
     await refund(survivor)
@@ -267,8 +267,10 @@ async def test_a_sidecar_killed_between_the_answer_and_its_settle_is_found_out_a
     assert (got.verdict, got.json["id"], refunds.posts) == ("replayed", "re_1", 1)
 
 
-async def test_after_a_settle_nothing_has_to_be_asked(refunds: Refunds, start: Start, tmp_path: Path) -> None:
-    set_up(tmp_path, refunds.tool)
+async def test_after_a_settle_nothing_has_to_be_asked(
+    refunds: Refunds, start: Start, tmp_path: Path, server: Server
+) -> None:
+    set_up(tmp_path, refunds.tool, process=f"store: {{url: '{server.url}', lease: 2s}}\n")
     victim, survivor = await start(), await start()
     first = await refund(victim)
     await victim.kill()
