@@ -1,6 +1,7 @@
 """An amount is read exactly or not at all, and counts in the sum of whoever it belongs to."""
 
 import pickle
+from io import BytesIO
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from sidecar.core.call import Identity
 from sidecar.core.guard import Budget
 from sidecar.core.refusal import Refusal
 from sidecar.core.template import Template
+from sidecar.settings import _Sender
 from tests.core.calls import FORM, JSON, WHO, call, view
 
 HOUR_MS = 3_600_000
@@ -126,7 +128,9 @@ def test_a_budget_for_each_run_needs_one() -> None:
 
 
 def test_a_spec_travels_from_the_reading_child() -> None:
-    again = pickle.loads(pickle.dumps(spec(key=Template.parse("{body.currency}"))))
+    pipe = BytesIO()
+    _Sender(pipe, pickle.HIGHEST_PROTOCOL).dump(spec(key=Template.parse("{body.currency}")))
+    again = pickle.loads(pipe.getvalue())
     assert of(again, {"amount": 1, "currency": "usd"})[0].name == "crm:refunds:tenant:acme:usd"
     assert again.reads_body
 

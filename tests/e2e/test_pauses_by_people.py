@@ -66,13 +66,13 @@ async def test_reads_and_writes_stop_on_every_sidecar_until_somebody_resumes(
         seen = len(tool.seen)
         (item,) = (await admin(there, "/pauses")).json["items"]
         assert (item["id"], item["by"], item["why"]) == (f"{kind}:{name}", "ada", "loops")
-        assert (await here.decided(decided="pause"))[kind] == name
+        assert (await here.decided(decided="pause", **{kind: name}))["by"] == "ada"
         await change(there, "/resume", **{kind: name})
         async with asyncio.timeout(5):
             while (await write(here, 1, kind)).status != 200:
                 await asyncio.sleep(0.01)
         assert len(tool.seen) == seen + 1
-        assert (await there.decided(decided="resume"))["by"] == "ada"
+        assert (await there.decided(decided="resume", **{kind: name}))["by"] == "ada"
 
 
 async def test_a_lane_stops_and_the_others_go_on(tool: Tool, start: Start, tmp_path: Path) -> None:
