@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from sidecar.core.compile.doubts import doubts
+from sidecar.core.compile.overlay import blank, overlaid, overlay
 from sidecar.core.compile.process import compile_process
 from sidecar.core.compile.tool import ToolPart, compile_tool
 from sidecar.core.config import Config, Process
@@ -36,6 +37,8 @@ def compile_config(
     reports = {
         file.name: report for file in files if (report := _opened(file, environ, problems)) is not None
     }
+    if PROCESS not in {file.name for file in files} and overlaid(environ):
+        reports[PROCESS] = Report(overlay(blank(), environ))
     process = compile_process(reports.get(PROCESS), folder)
     tools = [
         tool
@@ -57,8 +60,10 @@ def _opened(file: File, environ: Mapping[str, str], problems: list[Problem]) -> 
     problems += bad
     if document is None:
         return None
-    report = Report(document)
     kind: Kind = "sidecar" if file.name == PROCESS else "routes"
+    if kind == "sidecar" and isinstance(document.root.value, dict):
+        document = overlay(document, environ)
+    report = Report(document)
     if not begun(report):
         problems += report.problems
         return None
