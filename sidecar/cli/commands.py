@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from sidecar import __version__
 from sidecar.core.problems import meant
 
-COMMANDS = ("run", "check", "explain", "ca", "env", "exec", "doctor", "schema", "demo")
+COMMANDS = ("run", "check", "explain", "ca", "env", "exec", "doctor", "webhook", "schema", "demo")
 """In the order of ``--help``.  ``sidecar/cli/NAME.py`` holds ``NAME``: a function, or an app of several."""
 
 

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 
 from sidecar import __version__
-from sidecar.control.answers import Fault, instant, listed, problems, said
+from sidecar.control.answers import MANUAL, Fault, instant, listed, problems, said
 from sidecar.control.auth import changing, guard
 from sidecar.control.status import Item, Loaded, Peek, Reload, Status
 from sidecar.core.call import RawHeaders
@@ -25,6 +25,7 @@ def runner(status: Status, peek: Peek, meters: Meters, token: str, stop_s: float
     """The port's application, not listening yet."""
     rooms = _Endpoints(status, peek, meters)
     app = web.Application(middlewares=[problems, guard], client_max_size=LARGEST_BYTES)
+    app[MANUAL] = "docs/admin.md"
     for path, read in rooms.reads.items():
         app.router.add_get(path, read)
     app.router.add_post("/explain", rooms.explain_sent)  # looks like a change and is none

@@ -20,7 +20,9 @@ def test_nothing_that_a_call_says_changes_a_pin_of_the_environment() -> None:
     said = "version: 1\nidentity: {tenant: {from: ['header:X-Agent-Tenant'], default: nobody}}"
     identity = compiled(sidecar=said).identity.identify(claiming())
     assert (identity.tenant, identity.workflow) == ("globex", "refunds")
-    identity = compiled(sidecar=said, SIDECAR_TENANT="acme", SIDECAR_WORKFLOW="crm").identity.identify(claiming())
+    identity = compiled(sidecar=said, SIDECAR_TENANT="acme", SIDECAR_WORKFLOW="crm").identity.identify(
+        claiming()
+    )
     assert (identity.tenant, identity.workflow) == ("acme", "crm")
 
 
@@ -54,7 +56,11 @@ def test_a_variable_without_a_value_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
-        ("SIDECAR_LOG_LEVEL", "loud", "log.level: the value of ${SIDECAR_LOG_LEVEL} is not debug, info, warning"),
+        (
+            "SIDECAR_LOG_LEVEL",
+            "loud",
+            "log.level: the value of ${SIDECAR_LOG_LEVEL} is not debug, info, warning",
+        ),
         ("SIDECAR_TENANT", "ü", "identity.tenant.pin: the value of ${SIDECAR_TENANT} is not an identity"),
         ("SIDECAR_DRAIN", "7", "drain: the value of ${SIDECAR_DRAIN}"),
     ],
