@@ -7,12 +7,13 @@ READY := $(VENV)/.ready
 
 COMPILED := build/compiled/.ready
 
-.PHONY: help demo test test-compiled check compiled format bench soak lock clean
+.PHONY: help demo test test-compiled test-apiserver check compiled format bench soak lock clean
 
 help:
 	@echo "make demo            colliding agents, without and with sidecars, counted at the tools"
 	@echo "make test            the whole suite (make check first)"
 	@echo "make test-compiled   what every call passes through, compiled, under the same tests"
+	@echo "make test-apiserver  the webhook registered with a real API server, which is built first"
 	@echo "make check           format, lint, types, architecture"
 	@echo "make bench           figures against Envoy and a naive proxy"
 	@echo "make soak            the long fault and soak runs"
@@ -44,6 +45,11 @@ test-compiled: $(COMPILED)
 	tests/tools.sh
 	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR) $(BIN)/python -m pytest -q -m "not slow" \
 	  tests/core tests/gate tests/telemetry tests/wire tests/e2e tests/test_pipeline.py
+
+# Kubernetes' API server from Debian's source: five minutes, once.  It is put into build/.
+test-apiserver: $(READY)
+	tests/apiserver/build.sh
+	$(BIN)/python -m pytest -q tests/apiserver/scenes.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .
