@@ -46,7 +46,7 @@ test-compiled: $(COMPILED)
 	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR) $(BIN)/python -m pytest -q -m "not slow" \
 	  tests/core tests/gate tests/telemetry tests/wire tests/e2e tests/test_pipeline.py
 
-# Kubernetes' API server from Debian's source: five minutes, once.  It is put into build/.
+# Kubernetes' API server from Debian's source: five minutes, once.  It is put into .tools/.
 test-apiserver: $(READY)
 	tests/apiserver/build.sh
 	$(BIN)/python -m pytest -q tests/apiserver/scenes.py
@@ -78,4 +78,4 @@ lock: $(READY)
 	  --no-emit-index-url --extra embedded --group dev --group bench --upgrade pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

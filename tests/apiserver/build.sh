@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds a real kube-apiserver from Debian's source package into build/, and installs etcd for it: five minutes, once.
+# Builds a real kube-apiserver from Debian's source package into .tools/, and installs etcd for it: five minutes, once.
 #
 # No registry that a machine of ours reaches has one ready to run.  Debian bookworm has the whole source of Kubernetes
 # 1.20: a cluster before native sidecars, so it shows the fallback, and what becomes of whoever forgets to ask for it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-target=$PWD/build/kube-apiserver
+target=$PWD/.tools/kube-apiserver
 if [ -x "$target" ] && command -v etcd >/dev/null; then exit 0; fi
-work=$PWD/build/kubernetes
+work=$PWD/.tools/kubernetes
 mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
 
 export DEBIAN_FRONTEND=noninteractive

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-BINARY = Path(__file__).parents[2] / "build" / "kube-apiserver"
+BINARY = Path(__file__).parents[2] / ".tools" / "kube-apiserver"
 TOKEN = "a-test-of-its-own"
 
 
