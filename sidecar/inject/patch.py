@@ -28,9 +28,9 @@ def _of_objects(before: Json, after: Json, path: str) -> Iterator[Json]:
 
 
 def _of_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Json]:
-    """What is new stands in front where the ends are of one name, as containers are added; else behind."""
+    """What is new stands in front where the last ones have one name, as containers are added; else behind."""
     new = len(after) - len(before)
-    front = new if _name(before[-1]) == _name(after[-1]) and _name(before[0]) != _name(after[0]) else 0
+    front = new if _name(before[-1]) == _name(after[-1]) else 0
     for index in range(front):
         yield {"op": "add", "path": f"{path}/{index}", "value": after[index]}
     for index, value in enumerate(before, front):

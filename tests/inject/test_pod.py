@@ -8,6 +8,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from sidecar.agentenv.variables import Variable
 from sidecar.core.compile.overlay import OVERLAY
 from sidecar.inject.review import mutate, validate
 from tests.core.test_compile import compiled
@@ -235,6 +236,12 @@ def test_another_proxy_is_replaced_and_said() -> None:
     assert said["HTTPS_PROXY"] == said["https_proxy"] == "http://127.0.0.1:8080"
     assert sum("HTTPS_PROXY was set to something else" in text for text in verdict.warnings) == 1
     assert sum("https_proxy was set to something else" in text for text in verdict.warnings) == 1
+
+
+def test_a_dollar_is_no_reference_to_another_variable() -> None:
+    request, rules = asked("deployment"), standard(variables=(Variable("HTTP_PROXY", "http://a:$(B)@h:1"),))
+    (container,) = patched(request, mutate(request, rules))["spec"]["containers"]
+    assert env(container)["HTTP_PROXY"] == "http://a:$$(B)@h:1"
 
 
 def test_exemptions_are_kept_but_for_those_of_a_tool() -> None:
