@@ -1,8 +1,7 @@
 """AdmissionReview in, AdmissionReview out (admission.k8s.io/v1).
 
 ``mutate`` makes a pod what it has to be, or refuses it.  ``validate`` comes last, after all other webhooks, and sees
-the pod as it will be stored: it refuses one to which something is left to do.  It also sees what the API server itself
-left out: before Kubernetes 1.29 it drops a field that it does not know without a word.
+the pod as it will be stored: it refuses one to which something is left to do.
 """
 
 from base64 import b64encode
@@ -11,7 +10,7 @@ from typing import Final, Literal
 
 import orjson
 
-from sidecar.inject.containers import OURS, SIDECAR
+from sidecar.inject.containers import OURS
 from sidecar.inject.patch import patch
 from sidecar.inject.pod import inject
 from sidecar.inject.shape import Json, Malformed, listed, mapping, texts
@@ -127,7 +126,7 @@ def validate(asked: Request, standard: Standard) -> Verdict:
         return Verdict("refused", str(no))
     if outcome.decision == "opted-out":
         return Verdict("opted-out")
-    ungated = _ungated(asked.pod, outcome.pod, standard)
+    ungated = _ungated(asked.pod, outcome.pod)
     return Verdict("refused", ungated) if ungated else Verdict("gated")
 
 
@@ -152,18 +151,13 @@ def _pod(asked: Request, operation: str) -> bool:
     return (asked.kind, asked.subresource, asked.operation) == ("Pod", "", operation)
 
 
-def _ungated(pod: Json, wanted: Json, standard: Standard) -> str:
+def _ungated(pod: Json, wanted: Json) -> str:
     """Why ``pod`` is not gated; empty where it is.  Images may be another registry's, amounts are written anew."""
     there = _ours(pod)
     for name, container in _ours(wanted).items():
         if name not in there:
             return "nothing has put the sidecar into this pod; is the mutating webhook registered, and first?"
         container |= {key: there[name][key] for key in ("image", "resources") if key in there[name]}
-    if standard.native and there[SIDECAR].get("restartPolicy") != "Always":
-        return (
-            "the API server dropped restartPolicy from the sidecar, so this cluster is older than Kubernetes 1.29; "
-            "start the webhook with --kubernetes-version"
-        )
     paths = [operation["path"] for operation in patch(pod, wanted)]
     if not paths:
         return ""

@@ -113,10 +113,10 @@ def test_a_pod_that_nobody_injected_is_refused() -> None:
     assert "nothing has put the sidecar into this pod" in verdict.message
 
 
-def test_a_cluster_that_drops_what_it_does_not_know_is_found_out() -> None:
+def test_a_sidecar_that_would_be_waited_for_is_refused() -> None:
     pod = injected("deployment")
     del pod["spec"]["initContainers"][0]["restartPolicy"]
-    assert "older than Kubernetes 1.29" in validate(asking(pod), standard()).message
+    assert "/spec/initContainers/0/restartPolicy" in validate(asking(pod), standard()).message
 
 
 @pytest.mark.parametrize(
