@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds a real kube-apiserver from Debian's source package into .tools/, and installs etcd for it: five minutes, once.
 #
-# No registry that a machine of ours reaches has one ready to run.  Debian bookworm has the whole source of Kubernetes
+# No package manager has one ready to run.  Debian bookworm has the whole source of Kubernetes
 # 1.20: a cluster before native sidecars, so it shows the fallback, and what becomes of whoever forgets to ask for it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
