@@ -14,12 +14,13 @@ BUILD_IMAGE := buildah bud --layers --isolation chroot --format docker \
   --build-arg VERSION=$(VERSION) --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
   $(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL) $(if $(PIP_CERT),--build-arg PIP_CERT)
 
-.PHONY: help demo test test-compiled check compiled format image test-image bench soak lock clean
+.PHONY: help demo test test-compiled test-apiserver check compiled format image test-image bench soak lock clean
 
 help:
 	@echo "make demo            colliding agents, without and with sidecars, counted at the tools"
 	@echo "make test            the whole suite (make check first)"
 	@echo "make test-compiled   what every call passes through, compiled, under the same tests"
+	@echo "make test-apiserver  the webhook registered with a real API server, which is built first"
 	@echo "make check           format, lint, types, architecture"
 	@echo "make image           the container image, with buildah; BASE_IMAGE=... for a base of your own"
 	@echo "make test-image      an image built where no registry can be reached, and run"
@@ -59,6 +60,11 @@ test-compiled: $(COMPILED)
 	tests/tools.sh
 	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR) $(BIN)/python -m pytest -q -m "not slow and not image" \
 	  tests/core tests/gate tests/telemetry tests/wire tests/e2e tests/test_pipeline.py
+
+# Kubernetes' API server from Debian's source: five minutes, once.  It is put into .tools/.
+test-apiserver: $(READY)
+	tests/apiserver/build.sh
+	$(BIN)/python -m pytest -q tests/apiserver/scenes.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

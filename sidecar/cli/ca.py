@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.report import err, out, print_json, refused
+from sidecar.core.units import host_name
 from sidecar.settings import Config, ConfigError, load
 from sidecar.wire.authority import Authority
-from sidecar.wire.certificates import new_authority, permitted
+from sidecar.wire.certificates import new_authority, new_server, permitted
 from sidecar.wire.proof import signed_hosts
 from sidecar.wire.trust import TrustError
 
@@ -51,6 +52,36 @@ def init(
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}")
     _tell(cert, key, hosts)
+
+
+@ca.command()
+def webhook(
+    target: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Write ca.crt, tls.crt and tls.key here.")
+    ],
+    host: Annotated[
+        str, typer.Option(help="The name that the API server calls it by: SERVICE.NAMESPACE.svc.")
+    ] = "sidecar-webhook.agent-sidecar.svc",
+    days: Annotated[int, typer.Option(min=1, max=7300, help="How long it is valid.")] = 1825,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there already.")] = False,
+) -> None:
+    """Make the certificate of 'sidecar webhook', and the authority that the API server is to know it by.
+
+    The authority signs this one certificate and its key is then forgotten, so nobody can make another.
+    """
+    paths = [target / name for name in ("ca.crt", "tls.crt", "tls.key")]
+    if not force and (there := [str(path) for path in paths if path.exists()]):
+        _fail(f"{' and '.join(there)} already there; --force replaces it")
+    if not host_name(host):
+        _fail(f"--host: '{host}' is no host name; write SERVICE.NAMESPACE.svc")
+    authority, key, leaf = new_server(host, datetime.now(UTC), timedelta(days=days))
+    try:
+        for path, content, mode in zip(paths, (authority, leaf, key), (0o644, 0o644, 0o600), strict=True):
+            _write(path, content, mode)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}")
+    out().print(f"made {paths[1]} and {paths[2]} for {host}, good for {days} days", markup=False)
+    out().print(f"the webhooks' clientConfig has caBundle: what 'base64 -w0 {paths[0]}' prints", markup=False)
 
 
 @ca.command()

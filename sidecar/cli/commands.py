@@ -11,7 +11,7 @@ from sidecar import __version__
 from sidecar.core.problems import meant
 
 COMMANDS = (
-    *("run", "check", "explain", "ca", "env", "exec", "doctor", "redirect", "schema", "demo"),
+    *("run", "check", "explain", "ca", "env", "exec", "doctor", "redirect", "webhook", "schema", "demo"),
     *("unknown", "approvals", "leases", "pause", "resume"),
 )
 """In the order of ``--help``.  ``sidecar/cli/NAME.py`` holds ``NAME``: a function, or an app of several."""

@@ -26,6 +26,10 @@ _GUARDED = {
 """On every answer: a browser keeps, frames and reinterprets none of them."""
 
 
+MANUAL = web.AppKey("manual", str)
+"""The page that lists an application's endpoints."""
+
+
 class Fault(Exception):
     """A request that is not served, and what to do about it."""
 
@@ -68,7 +72,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         allow = error.headers.get("Allow")
         return _problem(
-            Fault(error.status, _slug(error.status), _hint(error), {"Allow": allow} if allow else None)
+            Fault(
+                error.status, _slug(error.status), _hint(request, error), {"Allow": allow} if allow else None
+            )
         )
     except Exception:
         logging.getLogger("sidecar").exception("admin: %s %s failed", request.method, request.path)
@@ -96,9 +102,11 @@ def _slug(status: int) -> str:
     return HTTPStatus(status).phrase.lower().replace(" ", "-")
 
 
-def _hint(error: web.HTTPException) -> str:
+def _hint(request: web.Request, error: web.HTTPException) -> str:
     if error.status == 404:
-        return "There is no such endpoint; docs/admin.md lists them."
+        return f"There is no such endpoint; {request.app[MANUAL]} lists them."
+    if error.status == 413:
+        return "The body is larger than anything that is asked here."
     if error.status == 405:
         return f"Use {error.headers.get('Allow', 'another method')} here."
     return error.reason

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from sidecar import __version__
-from sidecar.control.answers import Fault, listed, problems, said
+from sidecar.control.answers import MANUAL, Fault, listed, problems, said
 from sidecar.control.answers import patiently as _patiently
 from sidecar.control.approvals import ApprovalRooms
 from sidecar.control.asked import body_of, decision
@@ -28,6 +28,7 @@ def runner(status: Status, peek: Gate, meters: Meters, token: str, stop_s: float
     """The port's application, not listening yet."""
     rooms = _Endpoints(status, peek, meters)
     app = web.Application(middlewares=[problems, guard], client_max_size=LARGEST_BYTES)
+    app[MANUAL] = "docs/admin.md"
     for path, read in rooms.reads.items():
         app.router.add_get(path, read)
     app.router.add_post("/explain", rooms.explain_sent)  # looks like a change and is none

@@ -6,8 +6,9 @@ the loop serves calls between them.
 Imported at the first scrape: the library takes 70 ms and some megabytes that nobody needs before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -21,16 +22,22 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from sidecar.telemetry.instruments import Count, Family, Histogram, Reading
-from sidecar.telemetry.meters import Meters
 
 PREFIX = "sidecar_"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
+class Declared(Protocol):
+    """Whoever counts."""
+
+    @property
+    def families(self) -> "Sequence[Family[Count] | Family[Histogram] | Reading]": ...
+
+
 class Scrape(Collector):
     """One process's metrics, and the usual ``process_*`` facts beside them."""
 
-    def __init__(self, meters: Meters) -> None:
+    def __init__(self, meters: Declared) -> None:
         self._meters = meters
         self._process = ProcessCollector(registry=CollectorRegistry())
 

@@ -66,6 +66,17 @@ def new_leaf(host: str, signer: Signer, now: datetime, end: datetime) -> bytes:
     return _key_pem(key) + _pem(certificate)
 
 
+def new_server(host: str, now: datetime, life: timedelta) -> tuple[bytes, bytes, bytes]:
+    """An authority that nobody can sign with again, and the key and certificate of ``host`` that it signed; PEM."""
+    authority, authority_key = new_authority([host], now, life)
+    key = serialization.load_pem_private_key(authority_key, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    signer = Signer(x509.load_pem_x509_certificate(authority), key)
+    both = new_leaf(host, signer, now, now + life)
+    certificate = both.index(b"-----BEGIN CERTIFICATE")
+    return authority, both[:certificate], both[certificate:]
+
+
 def permits(authority: x509.Certificate, host: str) -> bool:
     """Whether its constraints let it sign for ``host``."""
     try:

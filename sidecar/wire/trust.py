@@ -19,25 +19,25 @@ def client_context(trust: Trust, ca_file: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=bundle or None)
     except OSError as error:
         raise TrustError(
-            f"the bundle to verify upstreams against cannot be used: {bundle}: {_why(error)}"
+            f"the bundle to verify upstreams against cannot be used: {bundle}: {why(error)}"
         ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     if trust.cert:
         try:
-            context.load_cert_chain(trust.cert, trust.key, password=_no_passphrase)
+            context.load_cert_chain(trust.cert, trust.key, password=no_passphrase)
         except (OSError, ValueError) as error:
             raise TrustError(
-                f"the client certificate cannot be used: {trust.cert} with {trust.key}: {_why(error)}"
+                f"the client certificate cannot be used: {trust.cert} with {trust.key}: {why(error)}"
             ) from None
     return context
 
 
-def _no_passphrase() -> str:
+def no_passphrase() -> str:
     raise ValueError("the key is locked by a passphrase, and nobody is there to type it")
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return (error.reason or "it is no PEM of that kind").lower().replace("_", " ")
     return getattr(error, "strerror", None) or str(error)

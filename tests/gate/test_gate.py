@@ -250,7 +250,7 @@ async def test_calls_on_many_sidecars_take_turns_and_none_is_lost(open_gate: Ope
 
     await asyncio.gather(*(call(number) for number in range(200)))
     assert most == 1
-    assert await gates[0].leases() == await gates[0].queues() == []
+    assert await gates[0].people.leases() == await gates[0].people.queues() == []
 
 
 async def test_the_admin_lists_name_runs_places_and_states(open_gate: Open) -> None:

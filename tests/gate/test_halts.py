@@ -54,7 +54,7 @@ async def test_others_go_on(open_gate: Open) -> None:
 
 
 async def test_a_sidecar_that_starts_later_knows(open_gate: Open) -> None:
-    await (await open_gate()).halt("tool", "crm", "ada", "why", 0)
+    await (await open_gate()).people.halt("tool", "crm", "ada", "why", 0)
     assert (await refused(await open_gate(), claim("free"))).code == "tool-paused"
 
 

@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 from sidecar.core.compile.disorder import doubt_order
 from sidecar.core.compile.doubts import doubts
+from sidecar.core.compile.overlay import blank, overlaid, overlay
 from sidecar.core.compile.process import compile_process
 from sidecar.core.compile.runs import ended
 from sidecar.core.compile.states import Kinds
@@ -39,6 +40,8 @@ def compile_config(
     reports = {
         file.name: report for file in files if (report := _opened(file, environ, problems)) is not None
     }
+    if PROCESS not in {file.name for file in files} and overlaid(environ):
+        reports[PROCESS] = Report(overlay(blank(), environ))
     process = compile_process(reports.get(PROCESS), folder)
     kinds = Kinds(report for name, report in reports.items() if kind_of(name) == "states")
     tools = [
@@ -62,8 +65,10 @@ def _opened(file: File, environ: Mapping[str, str], problems: list[Problem]) -> 
     problems += bad
     if document is None:
         return None
-    report = Report(document)
     kind = kind_of(file.name)
+    if kind == "sidecar" and isinstance(document.root.value, dict):
+        document = overlay(document, environ)
+    report = Report(document)
     if not begun(report):
         problems += report.problems
         return None

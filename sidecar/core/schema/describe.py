@@ -36,6 +36,10 @@ a change needs a restart.
 - A duration is a number and `ms`, `s`, `m`, `h` or `d`; a size is a number and `B`, `KiB`, `MiB` or `GiB`.
 - `${VAR}` and `${VAR:-default}` stand for environment variables, in values only; `$${` is a plain `${`.
   What came from the environment is never shown in a message.
+- Some variables are written over `sidecar.yaml`, for what differs between sidecars that share it: `SIDECAR_TENANT` and
+  `SIDECAR_WORKFLOW` (`identity.*.pin`: nothing that a call says changes them), `SIDECAR_LISTEN_PROXY`,
+  `SIDECAR_LISTEN_ADMIN`, `SIDECAR_LISTEN_TRANSPARENT`, `SIDECAR_STORE_STATE`, `SIDECAR_TLS_SHARE`, `SIDECAR_LOG_LEVEL`,
+  `SIDECAR_DRAIN`. They belong to the sidecar's environment, not the agent's.
 - An empty value, a key written twice, a tag (`!x`), a merge key (`<<`) and an unknown field are mistakes.
 - A template is text with `{source.selector|filter}` in it. Sources: `path query header body form tenant
   workflow run method host`; a body selector is JMESPath over JSON, form or multipart fields; filters: `lower
