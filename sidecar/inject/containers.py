@@ -11,7 +11,7 @@ from typing import Final
 
 from sidecar.core.config import Address
 from sidecar.inject.shape import Json
-from sidecar.inject.standard import SHARE, Standard, routes_map
+from sidecar.inject.standard import SHARE, Standard, folder_map
 from sidecar.inject.wanted import Wanted
 
 SIDECAR: Final = "agent-sidecar"
@@ -19,9 +19,10 @@ REDIRECT: Final = "agent-sidecar-redirect"
 OURS: Final = frozenset({SIDECAR, REDIRECT})
 CONFIG_VOLUME: Final = "agent-sidecar-config"
 ROUTES_VOLUME: Final = "agent-sidecar-routes"
+STATES_VOLUME: Final = "agent-sidecar-states"
 STATE_VOLUME: Final = "agent-sidecar-state"
 SHARE_VOLUME: Final = "agent-sidecar-share"
-OUR_VOLUMES: Final = frozenset({CONFIG_VOLUME, ROUTES_VOLUME, STATE_VOLUME, SHARE_VOLUME})
+OUR_VOLUMES: Final = frozenset({CONFIG_VOLUME, ROUTES_VOLUME, STATES_VOLUME, STATE_VOLUME, SHARE_VOLUME})
 
 CONFIG: Final = "/etc/sidecar"
 STATE: Final = "/var/lib/agent-sidecar"
@@ -69,6 +70,7 @@ def sidecar(wanted: Wanted, standard: Standard) -> Json:
         "volumeMounts": [
             {"name": CONFIG_VOLUME, "mountPath": CONFIG, "readOnly": True},
             {"name": ROUTES_VOLUME, "mountPath": f"{CONFIG}/routes", "readOnly": True},
+            {"name": STATES_VOLUME, "mountPath": f"{CONFIG}/states", "readOnly": True},
             {"name": STATE_VOLUME, "mountPath": STATE},
             *([{"name": SHARE_VOLUME, "mountPath": SHARE}] if standard.intercepts else []),
         ],
@@ -124,10 +126,12 @@ def redirect(wanted: Wanted, standard: Standard) -> Json:
 
 
 def volumes(wanted: Wanted, standard: Standard) -> list[Json]:
-    """A ConfigMap that is not there keeps the pod from starting, since without routes every call would pass."""
+    """A ConfigMap that is not there keeps the pod from starting: without routes every call would pass, and without states
+    nobody would ask what must come before it."""
     return [
         {"name": CONFIG_VOLUME, "configMap": {"name": wanted.config}},
-        {"name": ROUTES_VOLUME, "configMap": {"name": routes_map(wanted.config)}},
+        {"name": ROUTES_VOLUME, "configMap": {"name": folder_map(wanted.config, "routes")}},
+        {"name": STATES_VOLUME, "configMap": {"name": folder_map(wanted.config, "states")}},
         {"name": STATE_VOLUME, "emptyDir": {}},
         *([{"name": SHARE_VOLUME, "emptyDir": {}}] if standard.intercepts else []),
     ]
@@ -140,7 +144,7 @@ def _environment(wanted: Wanted, standard: Standard) -> dict[str, str]:
         "SIDECAR_LISTEN_PROXY": _address(standard.proxy),
         "SIDECAR_LISTEN_ADMIN": _address(standard.admin),
         "SIDECAR_LISTEN_TRANSPARENT": str(TRANSPARENT) if wanted.mode == "enforced" else "",
-        "SIDECAR_STORE_STATE": STATE,
+        "SIDECAR_STORE_STATE": f"{STATE}/store",  # the volume is root's; the store makes its folder private
         "SIDECAR_TLS_SHARE": SHARE if standard.intercepts else "",
         "SIDECAR_LOG_LEVEL": wanted.log_level,
         "SIDECAR_DRAIN": f"{wanted.drain_s}s" if wanted.drain_s else "0",

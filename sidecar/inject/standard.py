@@ -43,6 +43,6 @@ class Standard:
     """Networks that enforced mode leaves alone."""
 
 
-def routes_map(config_map: str) -> str:
-    """The ConfigMap of the route files, since one ConfigMap holds no folders: ``crm-config`` has ``crm-routes``."""
-    return f"{config_map.removesuffix('-config')}-routes"
+def folder_map(config_map: str, folder: str) -> str:
+    """The ConfigMap of a folder's files, since one holds no folders: ``crm-config`` has ``crm-routes``."""
+    return f"{config_map.removesuffix('-config')}-{folder}"

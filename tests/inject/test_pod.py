@@ -220,6 +220,7 @@ def test_the_configuration_is_the_config_map_that_the_pod_names() -> None:
     mounts = {mount["mountPath"]: mount for mount in own["volumeMounts"]}
     assert mounts["/etc/sidecar"]["readOnly"]
     assert mounts["/etc/sidecar/routes"]["name"] == "agent-sidecar-routes"
+    assert mounts["/etc/sidecar/states"]["name"] == "agent-sidecar-states"
 
 
 def test_annotations_set_image_and_resources() -> None:

@@ -15,6 +15,7 @@ from tests.k8s.custom import SCHEMAS
 REPO = Path(__file__).parents[2]
 OVERLAYS = ("dev", "production")
 ROUTES = sorted((REPO / "config" / "routes").glob("*.yaml"))
+STATES = sorted((REPO / "config" / "states").glob("*.yaml"))
 SYSTEM = "agent-sidecar"
 """The namespace of the webhook."""
 
@@ -40,7 +41,7 @@ def kustomized(overlay: str) -> Manifests:
 def handed_over(overlay: str) -> list[str]:
     """The arguments that give the chart an overlay's configuration and values."""
     folder = REPO / "k8s" / "overlays" / overlay
-    routes = [f"--set-file=config.routes.{path.stem}={path}" for path in ROUTES]
+    routes = [f"--set-file=config.{path.parent.name}.{path.stem}={path}" for path in (*ROUTES, *STATES)]
     return [
         f"--values={folder}/values.yaml",
         f"--set-file=config.sidecar={folder}/config/sidecar.yaml",

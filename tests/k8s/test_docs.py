@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.k8s.manifests import OVERLAYS, REPO, ROUTES, check, unrestricted
+from tests.k8s.manifests import OVERLAYS, REPO, ROUTES, STATES, check, unrestricted
 
 PAGE = (REPO / "docs" / "kubernetes.md").read_text()
 RECORDER = """#!/bin/sh
@@ -78,13 +78,13 @@ def test_the_first_call_may_run_in_a_restricted_namespace() -> None:
 
 def test_every_file_that_the_page_names_is_there() -> None:
     for link in re.findall(r"\]\((?!#|http)([^)#]+)", PAGE):
-        if link != "webhook.md":
-            assert (REPO / "docs" / link).exists(), link
+        assert (REPO / "docs" / link).exists(), link
     for path in re.findall(r"(?<![\w./])(?:k8s|config)/[\w./-]*\w", PAGE):
         assert (REPO / path).exists(), path
     for overlay in OVERLAYS:
         assert f"overlays/{overlay}" in PAGE
     assert all(f"config.routes.{path.stem}=config/routes/{path.name}" in PAGE for path in ROUTES)
+    assert all(f"config.states.{path.stem}=config/states/{path.name}" in PAGE for path in STATES)
 
 
 def test_every_heading_that_the_page_points_to_is_there() -> None:

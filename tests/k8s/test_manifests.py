@@ -1,7 +1,7 @@
 """The overlays and the chart: valid to every API server, the same by either way, and about things that exist."""
 
 import base64
-import importlib.util
+import importlib
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,10 @@ import pytest
 import typer
 
 from sidecar.cli.commands import COMMANDS
+from sidecar.inject.wanted import INJECTED as INJECTED_LABEL
 from sidecar.settings import load
 from sidecar.telemetry.meters import Meters
+from sidecar.telemetry.reviews import Reviews
 from tests.k8s.manifests import (
     OVERLAYS,
     REPO,
@@ -34,14 +36,7 @@ from tests.k8s.manifests import (
 )
 
 OLDEST, NEWEST = "1.27", "1.37"
-INJECTED = {"sidecar.agents.dev/injected": "true"}
-"""What the webhook puts on every pod it changes."""
-WEBHOOK_OPTIONS = {"--listen", "--cert", "--key", "--config", "--kubernetes-version"}
-"""What `sidecar webhook` takes."""
-WEBHOOK_METRICS = {
-    "sidecar_webhook_certificate_expires_seconds": set[str](),
-    "sidecar_webhook_reloads_total": {"what", "result"},
-}
+INJECTED = {INJECTED_LABEL: "true"}
 
 WAYS = {"kustomize": kustomized, "helm": charted}
 
@@ -169,8 +164,7 @@ def test_every_command_and_option_exists(manifests: Manifests) -> None:
 
 
 def options(command: str) -> set[str]:
-    if command not in COMMANDS:
-        return {"webhook": WEBHOOK_OPTIONS}[command]
+    assert command in COMMANDS
     single = typer.Typer()
     single.command(command)(getattr(importlib.import_module(f"sidecar.cli.{command}"), command))
     return {word for option in typer.main.get_command(single).params for word in option.opts}
@@ -257,7 +251,11 @@ def test_the_configuration_is_good_where_it_is_mounted(overlay: str, tmp_path: P
     everywhere = set()
     for manifest in of(kustomized(overlay), "ConfigMap"):
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
-        folder = tmp_path / namespace / {"sidecar-config": ".", "sidecar-routes": "routes"}[name]
+        folder = (
+            tmp_path
+            / namespace
+            / {"sidecar-config": ".", "sidecar-routes": "routes", "sidecar-states": "states"}[name]
+        )
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in manifest["data"].items():
             (folder / file).write_text(text)
@@ -335,11 +333,8 @@ def test_rules_speak_of_metrics_and_labels_that_exist() -> None:
 
 def metrics() -> dict[str, set[str]]:
     """Every metric of a sidecar and of the webhook, with its labels."""
-    families = Meters().families
-    if importlib.util.find_spec("sidecar.telemetry.reviews") is None:
-        return WEBHOOK_METRICS | {f"sidecar_{family.name}": set(family.labels) for family in families}
-    reviews = importlib.import_module("sidecar.telemetry.reviews").Reviews(float)
-    return {f"sidecar_{family.name}": set(family.labels) for family in (*families, *reviews.families)}
+    families = (*Meters().families, *Reviews(float).families)
+    return {f"sidecar_{family.name}": set(family.labels) for family in families}
 
 
 def test_whatever_the_metrics_page_calls_worth_an_alert_is_one() -> None:

@@ -50,4 +50,16 @@ data:
   {{- range $name, $file := .root.Values.config.routes }}
   {{ $name }}.yaml: {{ $file | toJson }}
   {{- end }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: sidecar-states
+  namespace: {{ .namespace }}
+  labels:
+    {{- include "sidecar.labels" (dict "root" .root "component" .component) | nindent 4 }}
+data:
+  {{- range $name, $file := .root.Values.config.states }}
+  {{ $name }}.yaml: {{ $file | toJson }}
+  {{- end }}
 {{- end }}
