@@ -126,8 +126,8 @@ def redirect(wanted: Wanted, standard: Standard) -> Json:
 
 
 def volumes(wanted: Wanted, standard: Standard) -> list[Json]:
-    """A ConfigMap that is not there keeps the pod from starting: without routes every call would pass, and without states
-    nobody would ask what must come before it."""
+    """A ConfigMap that is not there keeps the pod from starting: without routes every call would pass, and without
+    states nobody would ask what must come before it."""
     return [
         {"name": CONFIG_VOLUME, "configMap": {"name": wanted.config}},
         {"name": ROUTES_VOLUME, "configMap": {"name": folder_map(wanted.config, "routes")}},
