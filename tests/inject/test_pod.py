@@ -191,7 +191,7 @@ def test_what_the_environment_says_is_what_a_sidecar_reads() -> None:
     assert (process.drain_ms, process.log.level, process.store.state) == (
         60_000,
         "debug",
-        "/var/lib/agent-sidecar",
+        "/var/lib/agent-sidecar/store",
     )
 
 
