@@ -138,7 +138,7 @@ async def test_what_a_run_holds_is_seen_and_named_and_taken_back_by_a_person(
     assert (await admin(there, f"/leases/{item['id']}", "DELETE")).status == 401
     by = {"by": "ada", "why": "stuck"}
     assert (await admin(there, f"/leases/{item['id']}", "DELETE", headers=BEARER, json=by)).status == 200
-    told = await there.decided(change="release lease")
+    told = await there.decided(decided="lease.release")
     assert (told["by"], told["why"], told["locks"]) == ("ada", "stuck", ["account:1"])
     assert (await ask(there, "GET", ONE, **run("B"))).status == 200
     assert (await admin(here, "/runs/A", "DELETE", headers=BEARER)).status == 404
@@ -174,7 +174,7 @@ async def test_an_operator_lists_and_releases_from_a_terminal(
         0,
         f"{item['id']} released: account:1\n",
     )
-    assert (await sidecar.decided(change="release lease"))["by"] == "ada"
+    assert (await sidecar.decided(decided="lease.release"))["by"] == "ada"
     code, said = await leases(sidecar, "release", item["id"])
     assert (code, "GET /leases lists" in said) == (1, True)
 
@@ -297,6 +297,11 @@ async def test_a_write_on_a_stale_read_is_refused_with_who_and_when(
     assert (await ask(here, "PATCH", deal, {"n": 2}, **run("A"))).status == 200
 
 
+async def digest(sidecar: Sidecar) -> object:
+    """Of the configuration that it serves by."""
+    return (await admin(sidecar, "/config")).json["digest"]
+
+
 @pytest.mark.parametrize("fault", ["before connect", "after the request", "killed"])
 async def test_a_fault_inside_a_held_run_leaves_one_effect_and_nobody_stuck(
     tool: Tool, start: Start, tmp_path: Path, fault: str
@@ -316,6 +321,8 @@ async def test_a_fault_inside_a_held_run_leaves_one_effect_and_nobody_stuck(
         configure(tmp_path, url, ROUTES, process=process, tool_fields="timeout: 3s")
         async with victim.news:
             await victim.news.wait_for(lambda: sum("reloaded" in line for line in victim.stderr) == 2)
+        while await digest(other) != await digest(victim):
+            await asyncio.sleep(0.05)
         assert (
             await ask(victim, "PATCH", ONE, {"count": 1}, **run("A", X_Agent_Run_End="true"))
         ).status == 200
