@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.claim import Claim, Rate
@@ -222,6 +222,7 @@ OPS = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ops=OPS)
+@example([("come", 2, False), ("come", 3, False), ("time", 1000, None), ("settle", 0, "free")])
 def test_whoever_comes_goes_and_waits_no_token_is_taken_twice_or_left_idle(
     scripts: Scripts, ops: list[tuple[str, int, Any]]
 ) -> None:

@@ -65,7 +65,7 @@ local function go_on()
   local known = not fresh and call_of(id)
   local state = known and known[STATE]
   if state == "granted" or state == "offered" then
-    hold(known, id, "granted", lease)
+    hold(known, id, "granted", lease, true)
     return { "granted", known[FENCE], known[PRIOR] == "" and id or cmsgpack.unpack(known[PRIOR])[R_ORIGIN] }
   elseif state == "lapsed" then
     return { "lapsed" }

@@ -32,10 +32,10 @@ end
 -- Tells the guards of a call that it goes; set where there may be any (see guards).
 local guards_granted
 
--- Takes everything for `lease` ms, under the fence that the call has.
-local function hold(c, id, state, lease)
+-- Takes everything for `lease` ms, under the fence that the call has; `anew`: it has it already.
+local function hold(c, id, state, lease, anew)
   c[STATE], c[DEADLINE] = state, now + c[TIMEOUT]
-  take(c, id, lease)
+  take(c, id, lease, anew)
   save(c, id, now + lease)
 end
 

@@ -24,7 +24,7 @@ local function room(place, limit, ghost, own)
   return held < limit
 end
 
--- Takes the tokens of a rate, for its period from now.  Asked again it takes the same ones.
+-- Takes the tokens of a rate, for its period from now.
 local function spend(place, id, terms)
   local period, cost = string.match(terms, "^rate %d+ (%d+) (%d+)$")
   local key, ends = P .. "h:" .. place, string.format("%d", now + period)
@@ -35,16 +35,17 @@ local function spend(place, id, terms)
   call("PEXPIRE", key, period + 60000) -- an idle rate leaves nothing behind
 end
 
--- Holds every place: locks until `hold` from now, caps for `lease`, tokens for their period.
-local function take(c, id, lease)
+-- Holds every place: locks until `hold` from now, caps for `lease`; tokens for their period from the grant, and no longer
+-- though it be held anew.
+local function take(c, id, lease, anew)
   local caps = PLACES + 2 * c[LOCKS]
   -- As text, once: the server prints every number it is given, slowly.
   local locks_end, caps_end = string.format("%d", now + c[HOLD]), string.format("%d", now + lease)
   for i = PLACES, #c, 2 do
-    if string.byte(c[i + 1]) == 114 then -- r for rate: see limit
-      spend(c[i], id, c[i + 1])
-    else
+    if string.byte(c[i + 1]) ~= 114 then -- r for rate: see limit
       call("ZADD", P .. "h:" .. c[i], i < caps and locks_end or caps_end, id)
+    elseif not anew then
+      spend(c[i], id, c[i + 1])
     end
   end
 end
