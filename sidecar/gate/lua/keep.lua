@@ -23,7 +23,7 @@
 
 local lease, words = tonumber(ARGV[2]), {}
 
-local function keep(run, quiet)
+local function keep_run(run, quiet)
   local word = "gone"
   for _, lock in ipairs(locks_of(run)) do
     local place, idle, ends = unpack(lock)
@@ -40,6 +40,6 @@ end
 
 sweep(16)
 for i = 3, #ARGV, 2 do
-  words[#words + 1] = keep(ARGV[i], tonumber(ARGV[i + 1]))
+  words[#words + 1] = keep_run(ARGV[i], tonumber(ARGV[i + 1]))
 end
 return { more, unpack(words) }
