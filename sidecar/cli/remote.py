@@ -1,6 +1,7 @@
 """A running sidecar's admin port, as the commands that look into it and change something ask it."""
 
 import os
+from getpass import getuser
 from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -65,7 +66,10 @@ class Remote:
 
 def user() -> str:
     """Who sits at this terminal."""
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid {os.getuid()}"
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _configured(config: Path | None) -> str:
