@@ -33,9 +33,11 @@ def every(
     if json:
         print_json(said)
         return
-    for item in said["items"]:
-        if everything or item["state"] == "pending":
-            out().print(_line(item))
+    listed = [item for item in said["items"] if everything or item["state"] == "pending"]
+    for item in listed:
+        out().print(_line(item))
+    if not listed:
+        out().print("no call waits for a person")
 
 
 @approvals.command()
