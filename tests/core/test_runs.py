@@ -1,6 +1,7 @@
 """What a route asks of a whole run, from YAML to the claim."""
 
 import pickle
+from io import BytesIO
 
 import pytest
 
@@ -10,6 +11,7 @@ from sidecar.core.config import Config
 from sidecar.core.explain import Explanation, explain
 from sidecar.core.guard import EndRun, Fresh, Hold, Observe
 from sidecar.core.refusal import Refusal
+from sidecar.settings import _Sender
 from tests.core.calls import JSON, call
 
 HEAD = "version: 1\ntool: crm\nhosts: [crm.test]\nupstream: http://crm.test\nroutes:\n"
@@ -91,7 +93,9 @@ def test_where_no_route_holds_by_run_nobody_looks_for_a_last_call() -> None:
 
 
 def test_what_a_configuration_asks_of_runs_survives_the_way_from_another_process() -> None:
-    again = pickle.loads(pickle.dumps(CONFIG))
+    sent = BytesIO()
+    _Sender(sent).dump(CONFIG)
+    again = pickle.loads(sent.getvalue())
     assert told("PATCH", RUN | END, of=again) == told("PATCH", RUN | END)
     assert told("GET", RUN | END, "http://other.test/x", again).ends_run
 

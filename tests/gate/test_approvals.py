@@ -293,7 +293,7 @@ def test_nothing_of_an_approval_outlives_its_time(scripts: Scripts) -> None:
     forever = {
         key
         for key in scripts.client.keys("*")
-        if scripts.client.pttl(key) < 0 and not key.endswith(b":fence")
+        if scripts.client.pttl(key) == -1 and not key.endswith(b":fence")
     }
     assert forever == set()
 

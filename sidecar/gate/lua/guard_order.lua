@@ -64,7 +64,7 @@ do
       if sets == "" or not step or step.fence ~= c[FENCE] then
         if step and step.before and step.before.fence == c[FENCE] and ending ~= "unknown" then
           step.before = nil -- the truth about what a step went over; if that comes to nothing, this is the state
-          save_entity(name, went_well(ending, changed, status) and become(e, c, sets, retention) or e)
+          save_entity(name, went_well(ending, changed, note) and become(e, c, sets, retention) or e)
         end
         return
       elseif ending == "unknown" then
