@@ -42,12 +42,12 @@ class Lines:
 
 
 class Process:
-    """One program, pinned to one core."""
+    """One program, pinned to one core from its start, or from ``pin`` on."""
 
-    def __init__(self, command: Sequence[str | Path], core: int, errors: Path) -> None:
+    def __init__(self, command: Sequence[str | Path], core: int | None, errors: Path) -> None:
         reader, writer = os.pipe()
         self._errors = errors
-        with errors.open("wb") as stderr, pinned(core):
+        with errors.open("wb") as stderr, pinned(core) if core is not None else contextlib.nullcontext():
             self._popen = subprocess.Popen(
                 [str(word) for word in command],
                 stdin=subprocess.DEVNULL,
@@ -59,6 +59,13 @@ class Process:
         os.close(writer)
         self.lines = Lines(reader)
         self.pid = self._popen.pid
+
+    def pin(self, core: int) -> None:
+        """All its threads, and all its children's, have ``core`` alone from now on."""
+        for pid in _family(self.pid):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    os.sched_setaffinity(int(task.name), {core})
 
     @property
     def running(self) -> bool:

@@ -83,10 +83,13 @@ def start(contender: Contender, site: Site) -> Proxy:
     folder.mkdir()
     command = contender.command(site, folder, port)
     began = time.monotonic()
-    process = Process(command, site.proxy_core, folder / "stderr")
+    process = Process(
+        command, None, folder / "stderr"
+    )  # a start may use the machine, as it does where it is used
     try:
         until_ready(contender.title, process, lambda: checks.ask(port, site.upstream.host))
         ready_s = time.monotonic() - began
+        process.pin(site.proxy_core)
         checks.check_answer(contender.title, checks.ask(port, site.upstream.host), contender.promise)
     except BaseException:
         process.stop()
