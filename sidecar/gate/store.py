@@ -33,11 +33,13 @@ CONNECT_S = 0.9
 _BACKOFF_S = (0.02, 1.0)
 _LOOKS = 5
 """At what is paused, while it changes under our eyes; each message is heeded anyway, and the next look is soon."""
+CALLS = ("admit", "settle", "renew", "leave", "sweep", "pause", "pauses")
+"""Scripts that calls need: at hand, and known to the server, from the start.  The others are 50 KB each, and rarely
+asked for."""
 SCRIPTS = (
-    *("admit", "settle", "renew", "leave", "sweep", "pause", "peek"),
-    *("probe", "unprobe", "resolve", "halt", "resume", "pauses", "budgets", "saw"),
-    *("keep", "end", "evict", "runs"),
-    *("decide", "approvals", "notice", "noticed"),
+    *CALLS,
+    *("peek", "probe", "unprobe", "resolve", "halt", "resume", "budgets", "saw"),
+    *("keep", "end", "evict", "runs", "decide", "approvals", "notice", "noticed"),
 )
 
 
@@ -65,7 +67,7 @@ class Store:
         self._lease_ms = lease_ms
         self._allow_eviction = allow_eviction
         self._observer = observer
-        self._scripts = {name: script(name) for name in SCRIPTS}
+        self._scripts = {name: script(name) for name in CALLS}
         self._link: Link | None = None
         self._paused_until_s = 0.0
         self._epoch = b""
@@ -110,7 +112,7 @@ class Store:
         link = self._link
         if link is None:
             raise StoreAway
-        called = self._scripts[name]
+        called = self._scripts.get(name) or script(name)
         began_s = clock()
         reply = await link.send(b"EVALSHA", called.sha, b"1", self._prefix, now, *arguments)
         if reply.__class__ is not list:
