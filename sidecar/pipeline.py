@@ -184,9 +184,8 @@ class Pipeline:
                 return held
             story.would = "joined" if held.joined else "replayed"
         except Refusal as no:
-            self.gate.heed(
-                claim.tool, claim.flow.tenant, claim.workflow, claim.lane
-            )  # no rule that is on trial
+            # What a person paused is no rule on trial.
+            self.gate.heed(claim.tool, claim.flow.tenant, claim.workflow, claim.lane)
             story.would = no.code
         return self.gate.ungated(claim, "observe")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from sidecar.control.status import Gate, Status
+from sidecar.control.status import People, Status
 from sidecar.tasks import spawn
 from sidecar.telemetry.meters import Meters
 
@@ -24,10 +24,10 @@ STOP_S = 1.0
 class Admin:
     """The admin port of one process."""
 
-    def __init__(self, status: Status, peek: Gate, meters: Meters, token: str) -> None:
+    def __init__(self, status: Status, people: People, meters: Meters, token: str) -> None:
         """``token``: the bearer token that may change state; empty, nobody may."""
         self._status = status
-        self._peek = peek
+        self._people = people
         self._meters = meters
         self._token = token
         self._port: asyncio.Server | None = None
@@ -75,7 +75,7 @@ class Admin:
                 await asyncio.to_thread(import_module, "sidecar.control.endpoints")
                 from sidecar.control import endpoints
 
-                runner = endpoints.runner(self._status, self._peek, self._meters, self._token, STOP_S)
+                runner = endpoints.runner(self._status, self._people, self._meters, self._token, STOP_S)
                 await runner.setup()
                 self._runner = runner
             return self._runner

@@ -13,7 +13,7 @@ from sidecar.control.approvals import ApprovalRooms
 from sidecar.control.asked import body_of, decision
 from sidecar.control.auth import changing, guard
 from sidecar.control.holds import Holds, runs_of
-from sidecar.control.status import Gate, Item, Loaded, Reload, Status, instant
+from sidecar.control.status import Item, Loaded, People, Reload, Status, instant
 from sidecar.control.switch import Switch
 from sidecar.control.unknowns import id_of, missing, verdict_of
 from sidecar.core.call import RawHeaders
@@ -24,9 +24,9 @@ LARGEST_BYTES = 1 << 20
 """Of a request's body; the largest is a call to explain."""
 
 
-def runner(status: Status, peek: Gate, meters: Meters, token: str, stop_s: float) -> web.AppRunner:
+def runner(status: Status, people: People, meters: Meters, token: str, stop_s: float) -> web.AppRunner:
     """The port's application, not listening yet."""
-    rooms = _Endpoints(status, peek, meters)
+    rooms = _Endpoints(status, people, meters)
     app = web.Application(middlewares=[problems, guard], client_max_size=LARGEST_BYTES)
     app[MANUAL] = "docs/admin.md"
     for path, read in rooms.reads.items():
@@ -34,14 +34,14 @@ def runner(status: Status, peek: Gate, meters: Meters, token: str, stop_s: float
     app.router.add_post("/explain", rooms.explain_sent)  # looks like a change and is none
     for (method, path), change in rooms.changes.items():
         app.router.add_route(method, path, changing(token, change))
-    ApprovalRooms(status, peek, token).open(app.router)
+    ApprovalRooms(status, people, token).open(app.router)
     return web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=stop_s)
 
 
 class _Endpoints:
-    def __init__(self, status: Status, peek: Gate, meters: Meters) -> None:
+    def __init__(self, status: Status, people: People, meters: Meters) -> None:
         self._status = status
-        self._peek = peek
+        self._people = people
         self._meters = meters
         self.reads = {
             "/healthz": self.healthz,
@@ -57,8 +57,8 @@ class _Endpoints:
             "/pauses": self.pauses,
             "/budgets": self.budgets,
         }
-        switch = Switch(status, peek)
-        holds = Holds(status, peek, meters.runs)
+        switch = Switch(status, people)
+        holds = Holds(status, people, meters.runs)
         self.changes = {
             ("POST", "/reload"): self.reload,
             ("POST", "/pause"): switch.pause,
@@ -107,26 +107,26 @@ class _Endpoints:
             raise Fault(400, "bad-request", f"{error}.") from None
 
     async def leases(self, _request: web.Request) -> web.Response:
-        return listed(await _patiently(self._peek.leases()))
+        return listed(await _patiently(self._people.leases()))
 
     async def queues(self, _request: web.Request) -> web.Response:
-        return listed(await _patiently(self._peek.queues()))
+        return listed(await _patiently(self._people.queues()))
 
     async def unknown(self, _request: web.Request) -> web.Response:
-        return listed(await _patiently(self._peek.unknown()))
+        return listed(await _patiently(self._people.unknown()))
 
     async def pauses(self, _request: web.Request) -> web.Response:
-        return listed(await _patiently(self._peek.pauses()))
+        return listed(await _patiently(self._people.pauses()))
 
     async def budgets(self, _request: web.Request) -> web.Response:
-        return listed(await _patiently(self._peek.budgets()))
+        return listed(await _patiently(self._people.budgets()))
 
     async def unknown_one(self, request: web.Request) -> web.Response:
         return said(await self._unknown(request))
 
     async def _unknown(self, request: web.Request) -> Item:
         text = request.match_info["id"]
-        item = await _patiently(self._peek.unknowns.one(id_of(text)))
+        item = await _patiently(self._people.unknowns.one(id_of(text)))
         if item is None:
             raise missing(text)
         return item
@@ -137,7 +137,7 @@ class _Endpoints:
         applied, answer = verdict_of(body)
         by, why = decision(body)
         name = str(item["id"])
-        if not await _patiently(self._peek.unknowns.resolve(name, applied, answer)):
+        if not await _patiently(self._people.unknowns.resolve(name, applied, answer)):
             raise missing(name)
         about = {key: item.get(key, "") for key in ("tool", "route", "tenant", "workflow", "run", "call")}
         about |= {"intent": name[:12], "applied": applied, "answer": answer is not None}
@@ -145,7 +145,7 @@ class _Endpoints:
         return said({"id": name, "applied": applied})
 
     async def runs(self, _request: web.Request) -> web.Response:
-        return listed(runs_of(self._meters.runs, await _patiently(self._peek.runs())))
+        return listed(runs_of(self._meters.runs, await _patiently(self._people.runs())))
 
     async def reload(self, _request: web.Request) -> web.Response:
         result = await self._status.reload()

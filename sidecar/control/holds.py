@@ -7,7 +7,7 @@ from aiohttp import web
 
 from sidecar.control.answers import Fault, said
 from sidecar.control.asked import Decision, body_of, decision
-from sidecar.control.status import Gate, Item, Status
+from sidecar.control.status import Item, People, Status
 
 Flying = Mapping[tuple[str, str, str], int]
 """Workflow, tenant and run to the calls in flight."""
@@ -31,21 +31,21 @@ def runs_of(flying: Flying, holding: Sequence[Item]) -> list[Item]:
 class Holds:
     """``DELETE /runs/{id}`` and ``DELETE /leases/{id}``."""
 
-    def __init__(self, status: Status, gate: Gate, flying: Flying) -> None:
+    def __init__(self, status: Status, people: People, flying: Flying) -> None:
         self._status = status
-        self._gate = gate
+        self._people = people
         self._flying = flying
 
     async def end_run(self, request: web.Request) -> web.Response:
         """``?tenant=`` and ``?workflow=`` tell apart runs of one name."""
         who = await _who(request)
-        run = self._meant(request, await self._gate.runs())
-        await self._gate.end_run(str(run["tenant"]), str(run["workflow"]), str(run["id"]))
+        run = self._meant(request, await self._people.runs())
+        await self._people.end_run(str(run["tenant"]), str(run["workflow"]), str(run["id"]))
         return self._told("run.end", run, who)
 
     async def release(self, request: web.Request) -> web.Response:
         who = await _who(request)
-        item = await self._gate.release(request.match_info["id"])
+        item = await self._people.release(request.match_info["id"])
         if item is None:
             raise Fault(404, "not-found", "Nothing of that id is held; GET /leases lists what is.")
         parts = ("id", "state", "locks", "run", "workflow", "tenant")

@@ -137,7 +137,7 @@ class Peek(Protocol):
         ...
 
 
-class Gate(Peek, Protocol):
+class People(Peek, Protocol):
     """What people may change there.  Raises Refusal ``store-unavailable``."""
 
     async def halt(self, kind: str, name: str, by: str, why: str, after_ms: int) -> None:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sidecar.control.answers import Fault, said
 from sidecar.control.asked import body_of, decision
-from sidecar.control.status import Gate, Lane, Status
+from sidecar.control.status import Lane, People, Status
 from sidecar.core.problems import listed, meant, shown
 
 KINDS: Final = ("tool", "tenant", "workflow", "lane")
@@ -21,16 +21,16 @@ _HINT: Final = (
 class Switch:
     """``POST /pause`` and ``POST /resume``."""
 
-    def __init__(self, status: Status, gate: Gate) -> None:
+    def __init__(self, status: Status, people: People) -> None:
         self._status = status
-        self._gate = gate
+        self._people = people
 
     async def pause(self, request: web.Request) -> web.Response:
         body = await body_of(request)
         kind, name = self._meant(body)
         by, why = decision(body)
         after_ms = _after(body)
-        await self._gate.halt(kind, name, by, why, after_ms)
+        await self._people.halt(kind, name, by, why, after_ms)
         about: dict[str, object] = {kind: name} | ({"left_ms": after_ms} if after_ms else {})
         return self._done("pause", kind, name, by, why, about)
 
@@ -38,7 +38,7 @@ class Switch:
         body = await body_of(request)
         kind, name = _named(body)  # whatever it is called: it may have left the configuration meanwhile
         by, why = decision(body)
-        if not await self._gate.resume(kind, name):
+        if not await self._people.resume(kind, name):
             raise Fault(
                 404, "not-found", f"Nobody paused {kind} {shown(name)}; GET /pauses lists what is paused."
             )

@@ -26,11 +26,11 @@ def _terms(guard: Guard, lease_ms: int) -> list[order.Term]:
             return ["observe", safe(entity)]
         case Fresh(entity):
             return ["fresh", safe(entity)]
-        case Budget(
-            _title, name, amount, limit, window_ms, decimals
-        ):  # text: JSON's numbers are doubles there
-            about = ":".join(name.split(":")[:2])
-            return ["budget", safe(name), str(amount), str(limit), str(window_ms), str(decimals), about]
+        case Budget():
+            numbers = (guard.amount, guard.limit, guard.window_ms, guard.decimals)
+            about = ":".join(guard.name.split(":")[:2])
+            # As text, since JSON's numbers are doubles there.
+            return ["budget", safe(guard.name), *map(str, numbers), about]
         case Order():
             return order.terms(guard)
         case Hold(entity, idle_ms):
@@ -82,30 +82,23 @@ def refusal(claim: Claim, nth: int, said: Sequence[Any], wait_ms: int) -> Refusa
         return unapproved(said, name_of(guard, said), wait_ms)
     if isinstance(guard, Fresh):
         return _stale(guard, guard.entity, said, wait_ms)
-    raise AssertionError(f"guard {claim.guards[nth]} said {said} after {wait_ms} ms")
+    raise AssertionError(f"guard {guard} said {said} after {wait_ms} ms")
 
 
 def _spent(budget: Budget, said: Sequence[Any], wait_ms: int) -> Refusal:
     why, left, after_ms = said
+    by = name_of(budget, said)
     asked, limit = shown(budget.amount, budget.decimals), shown(budget.limit, budget.decimals)
     whole = f"of the budget {budget.title}, which is {limit} in {_time(budget.window_ms)}"
     if why == b"never":
         text = f"This call asks for {asked} {whole}. Nothing was sent, and waiting does not help. "
         text += "Ask for less, or leave it to a person."
-        return Refusal(
-            "rate-limited", text, blocked_by=f"budget:{budget.title}", wait_ms=wait_ms, retryable=False
-        )
+        return Refusal("rate-limited", text, blocked_by=by, wait_ms=wait_ms, retryable=False)
     text = (
         f"This call asks for {asked} {whole}, and {shown(left, budget.decimals)} are left; there may be room in "
         f"{_time(after_ms)}. Nothing was sent. Do not split it to get around this; ask for less, or send it again then."
     )
-    return Refusal(
-        "rate-limited",
-        text,
-        retry_after_ms=max(after_ms, 1),
-        blocked_by=f"budget:{budget.title}",
-        wait_ms=wait_ms,
-    )
+    return Refusal("rate-limited", text, retry_after_ms=max(after_ms, 1), blocked_by=by, wait_ms=wait_ms)
 
 
 def _time(ms: int) -> str:
