@@ -13,16 +13,16 @@ from aiohttp import web
 from sidecar.control.answers import Fault, listed, patiently, said
 from sidecar.control.asked import Decision, body_of, decision
 from sidecar.control.auth import CHALLENGE, check_token, has_token
-from sidecar.control.status import Item, Peek, Status, presented
+from sidecar.control.status import Item, People, Status, presented
 
 
 class ApprovalRooms:
     """The endpoints under ``/approvals``."""
 
-    def __init__(self, status: Status, peek: Peek, token: str) -> None:
+    def __init__(self, status: Status, people: People, token: str) -> None:
         """``token``: the admin port's own."""
         self._status = status
-        self._peek = peek
+        self._people = people
         self._token = token
 
     def open(self, router: web.UrlDispatcher) -> None:
@@ -32,10 +32,10 @@ class ApprovalRooms:
             router.add_post(f"/approvals/{{id}}/{verdict}", partial(self.decide, verdict))
 
     async def all(self, _request: web.Request) -> web.Response:
-        return listed([presented(item) for item in await patiently(self._peek.approvals.all())])
+        return listed([presented(item) for item in await patiently(self._people.approvals.all())])
 
     async def one(self, request: web.Request) -> web.Response:
-        found = await patiently(self._peek.approvals.one(request.match_info["id"]))
+        found = await patiently(self._people.approvals.one(request.match_info["id"]))
         if found is None:
             _gone()
         return said(presented(found))
@@ -43,7 +43,7 @@ class ApprovalRooms:
     async def decide(self, verdict: str, request: web.Request) -> web.Response:
         who = await self._who(request)
         question = request.match_info["id"]
-        word, item = await patiently(self._peek.approvals.decide(question, verdict, who.by, who.why))
+        word, item = await patiently(self._people.approvals.decide(question, verdict, who.by, who.why))
         if item is None:
             _gone()
         self._log(verdict, word, item, who)

@@ -113,8 +113,8 @@ class Approvals(Protocol):
         ...
 
 
-class Peek(Protocol):
-    """What the store holds now.  Raises Refusal ``store-unavailable``."""
+class People(Protocol):
+    """What people see of the store and change there.  Raises Refusal ``store-unavailable``."""
 
     async def leases(self) -> Sequence[Item]: ...
 
@@ -135,10 +135,6 @@ class Peek(Protocol):
     async def runs(self) -> Sequence[Item]:
         """Runs that hold something between their calls."""
         ...
-
-
-class People(Peek, Protocol):
-    """What people may change there.  Raises Refusal ``store-unavailable``."""
 
     async def halt(self, kind: str, name: str, by: str, why: str, after_ms: int) -> None:
         """Pause a tool, a tenant, a workflow or a lane for the fleet, for so long (0: until ``resume``)."""

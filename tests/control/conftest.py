@@ -85,7 +85,7 @@ class Questions:
 
 @dataclass
 class Store:
-    """A ``Peek``."""
+    """The store's side, a ``People``."""
 
     items: dict[str, list[Item]] = field(default_factory=dict)
     look: Callable[[], Awaitable[None]] | None = None
